@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * An instance's kernel state: the bpffs directory, the maps that all groups
+ * share, and the loaded policy's text.
+ *
+ *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
+ *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache}
+ *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
+ *   BPFFS/ulsp/NAME/link/GROUP/CGROUPID/HOOK
+ *
+ * The pins are the truth: instance_open() adopts what is there after checking
+ * its ABI, or makes it.  Nothing here logs; causes come back in `err`.
+ */
+#ifndef INSTANCE_H
+#define INSTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ulsp_abi.h"
+
+/* One line saying what failed and what to do about it. */
+struct err {
+	char text[512];
+};
+/* Formats into e (may be NULL) and returns `error` (negative errno). */
+__attribute__((format(printf, 3, 4))) int err_set(struct err *e, int error, const char *format, ...);
+
+struct instance {
+	char *name;
+	char *pin_dir; /* BPFFS/ulsp/NAME */
+	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
+	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks; /* map fds */
+	struct ulsp_group *group;   /* mmapped, ULSP_MAX_GROUPS, writable */
+	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
+	struct ulsp_stream *stream; /* mmapped, read only */
+	bool adopted;               /* pins were there before */
+};
+
+/* -EEXIST: pins of another ABI version (text says how to remove them); -ENOTSUP: no bpffs. */
+int instance_open(const char *name, struct instance **ret, struct err *e);
+void instance_close(struct instance **i); /* fds and mappings; pins stay */
+/* Detach and unpin everything of an instance, also of another ABI. */
+int instance_destroy(const char *name, struct err *e);
+
+/* A group's slot by name: found, or taken and named.  -ENOSPC. */
+int instance_group_slot(struct instance *i, const char *name, uint32_t *ret, struct err *e);
+void instance_group_free(struct instance *i, uint32_t slot);
+int instance_file_slot(struct instance *i, const char *name, uint16_t *ret, struct err *e);
+
+/* A ULSP's ring, page and cache: adopted from pins or made; slot 1.. in rings/pages/caches. */
+struct ulsp_maps {
+	uint8_t slot;
+	int ring, page, cache;
+	struct ulsp_page *mapped;
+};
+int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+		       struct ulsp_maps *ret, struct err *e);
+void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m);
+
+/* The loaded policy as text with places (pol_print POL_PRINT_LINES); pinned. */
+int instance_put_policy(struct instance *i, const char *text, uint32_t generation, struct err *e);
+int instance_get_policy(struct instance *i, char **ret_text, uint32_t *ret_generation,
+			struct err *e);
+
+/* Counters of rules, by stable id: carried from earlier generations plus live. */
+int instance_carry(struct instance *i, uint32_t rule_id, const struct ulsp_rule_count *add);
+int instance_carried(struct instance *i, uint32_t rule_id, struct ulsp_rule_count *ret);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libulsp: receive a group's networking operations as messages and answer them.
+ *
+ * A ULSP is started by ulspd, which passes it the descriptors of its ring,
+ * page and verdict cache; it needs no privilege.  All calls return 0 (or a
+ * count) or a negative errno, log nothing and start no threads.  A handle and
+ * its messages belong to one thread at a time.
+ */
+#ifndef ULSP_H
+#define ULSP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ULSP_VERSION_MAJOR 0
+#define ULSP_VERSION_MINOR 1
+
+struct ulsp;         /* a connection to the kernel side; from ulsp_open() */
+struct ulsp_message; /* one operation; valid in its handler, or until ulsp_message_unref() */
+
+/* Called for each message, in ulsp_dispatch().  A negative return ends the dispatch with it. */
+typedef int (*ulsp_handler)(struct ulsp *u, struct ulsp_message *m, void *ctx);
+
+/* Zero it, set size = sizeof, fill what is wanted.  Fields are only ever added. */
+struct ulsp_options {
+	size_t size;
+	ulsp_handler handler; /* required */
+	void *ctx;
+};
+
+/*
+ * Open the ring that ulspd passed to this process (environment ULSP_FDS).
+ * -ENOTCONN: not started by ulspd.  -EPROTO: another ABI version.
+ */
+int ulsp_open(const struct ulsp_options *options, struct ulsp **ret);
+void ulsp_close(struct ulsp **u); /* NULL-safe; sets *u to NULL */
+
+int ulsp_fd(const struct ulsp *u);                 /* pollable for reading */
+int ulsp_dispatch(struct ulsp *u, int timeout_ms); /* handle what is there; returns how many */
+int ulsp_run(struct ulsp *u);  /* dispatch until ulsp_stop(), SIGTERM or SIGINT; 0 then */
+void ulsp_stop(struct ulsp *u); /* async-signal-safe */
+
+struct ulsp_stats {
+	size_t size;
+	uint64_t received; /* messages handled */
+	uint64_t lost;     /* by sequence number: sent and never received */
+	uint64_t verdicts;
+	uint64_t late; /* verdicts refused because of deadline or generation */
+};
+int ulsp_get_stats(const struct ulsp *u, struct ulsp_stats *ret);
+const char *ulsp_name(const struct ulsp *u); /* as in the policy */
+
+/* ---- what a message says; strings and pointers live as long as the message ---- */
+
+uint64_t ulsp_seq(const struct ulsp_message *m);     /* per group, from 1 */
+uint64_t ulsp_time_ns(const struct ulsp_message *m); /* CLOCK_REALTIME */
+const char *ulsp_group_name(const struct ulsp_message *m);
+const char *ulsp_operation(const struct ulsp_message *m); /* "connect" */
+const char *ulsp_protocol(const struct ulsp_message *m);  /* "tcp" */
+const char *ulsp_verdict_name(const struct ulsp_message *m); /* "allow", "deny" */
+const char *ulsp_reason_name(const struct ulsp_message *m);  /* "rule", "default", ... */
+int ulsp_error(const struct ulsp_message *m);         /* negative errno of a denial, or 0 */
+int ulsp_is_ask(const struct ulsp_message *m);        /* 1: a verdict is wanted */
+int ulsp_is_audit(const struct ulsp_message *m);      /* 1: recorded, not enforced */
+/* "file:line" of the deciding rule, or "default" or "implied". */
+const char *ulsp_rule(const struct ulsp_message *m);
+pid_t ulsp_pid(const struct ulsp_message *m);  /* thread */
+pid_t ulsp_tgid(const struct ulsp_message *m); /* process; 0: unknown */
+uid_t ulsp_uid(const struct ulsp_message *m);
+gid_t ulsp_gid(const struct ulsp_message *m);
+const char *ulsp_comm(const struct ulsp_message *m);
+/* Looked up in /proc now: -ESRCH when the process is gone or is another by now. */
+int ulsp_exe(const struct ulsp_message *m, char *buf, size_t bytes);
+uint64_t ulsp_cgroup_id(const struct ulsp_message *m);
+int ulsp_cgroup(const struct ulsp_message *m, char *buf, size_t bytes); /* path below the root */
+/* Fills sockaddr_in or sockaddr_in6; -ENODATA when the operation has no such address. */
+int ulsp_remote(const struct ulsp_message *m, struct sockaddr_storage *ret);
+int ulsp_local(const struct ulsp_message *m, struct sockaddr_storage *ret);
+/* "192.0.2.1:443", "[2001:db8::1]:443", "-" */
+const char *ulsp_remote_text(const struct ulsp_message *m);
+const char *ulsp_local_text(const struct ulsp_message *m);
+uint64_t ulsp_deadline_ns(const struct ulsp_message *m); /* CLOCK_MONOTONIC; 0: none waits */
+uint32_t ulsp_cache_limit_ms(const struct ulsp_message *m); /* rule's `cache`; 0: not said */
+/* One JSON object without newline; as `ulspctl monitor -o json` prints it. */
+int ulsp_json(const struct ulsp_message *m, char *buf, size_t bytes);
+
+/* Keep a message after its handler returns (a copy), and give it back. */
+int ulsp_message_keep(const struct ulsp_message *m, struct ulsp_message **ret);
+void ulsp_message_unref(struct ulsp_message **m);
+
+/* ---- verdicts: in the handler or later, on a message that asks ---- */
+
+enum ulsp_cover { ULSP_COVER_FLOW, ULSP_COVER_DESTINATION, ULSP_COVER_PROCESS };
+
+struct ulsp_cache {
+	size_t size;
+	enum ulsp_cover cover; /* what the verdict is good for */
+	uint32_t ttl_ms;       /* how long; 0: as long as the rule lets it, else 60 s */
+};
+
+/*
+ * cache NULL: this flow, as long as the rule lets it.  -EINVAL: error is not a
+ * negative errno, or the message asks nothing.  -ESTALE: the policy has been
+ * reloaded since; the verdict would be void.
+ */
+int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache);
+int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache);
+
+/* ---- test double: a ULSP without kernel, daemon or root ---- */
+
+struct ulsp_test_message {
+	size_t size;
+	const char *group, *operation, *protocol, *comm; /* NULL: "test", "connect", "tcp", "test" */
+	const char *remote, *local; /* "192.0.2.1:443"; NULL: none */
+	pid_t pid;
+	uid_t uid;
+	int ask;
+};
+struct ulsp_test_verdict {
+	size_t size;
+	int given; /* 0: none yet */
+	int error; /* 0: allowed */
+	enum ulsp_cover cover;
+	uint32_t ttl_ms;
+};
+/* A handle without a kernel; everything above works on it. */
+int ulsp_test_open(const struct ulsp_options *options, struct ulsp **ret);
+/* Queue a message for the next dispatch; returns its number, from 0. */
+int ulsp_test_push(struct ulsp *u, const struct ulsp_test_message *m);
+int ulsp_test_verdict(const struct ulsp *u, int number, struct ulsp_test_verdict *ret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
