@@ -165,6 +165,10 @@ $(BUILD)/tests/$(1): $$(call objs,tests/tools/$(1).c) $$(foreach l,$$($(1)_LIBS)
 endef
 $(foreach t,$(tests_TOOLS),$(eval $(call tool_rules,$(t))))
 
+$(foreach b,$(bench_PROGRAMS),$(eval $(call bench_rules,$(b))))
+bench-bins: $(addprefix $(BUILD)/bench/,$(bench_PROGRAMS) $(addsuffix .bpf.o,$(bench_BPF))) \
+	    $(addprefix $(BUILD)/tests/,$(tests_TOOLS))
+
 UNIT_BINS := $(addprefix $(BUILD)/tests/,$(tests_UNIT))
 LIVE_BINS := $(addprefix $(BUILD)/tests/,$(tests_LIVE))
 TOOL_BINS := $(addprefix $(BUILD)/tests/,$(tests_TOOLS))

@@ -1,0 +1,15 @@
+# bench_PROGRAMS: one source each; bench_X_LIBS as in tests
+bench_PROGRAMS := ops peer
+bench_BPF := peer
+
+define bench_rules
+$(BUILD)/bench/$(1): $$(call objs,bench/$(1).c $$(bench_$(1)_SRC)) $$(foreach l,$$(bench_$(1)_LIBS),$$(LIBS_$$(l)))
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) -lbpf -lelf -lz -ljson-c -lpthread
+endef
+$(BUILD)/bench/%.bpf.o: bench/%.bpf.c $(GEN)/vmlinux.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -c -o $@ $<
+.PHONY: bench-bins

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The loaded decision against the oracle and the host's, on generated groups. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+
+#include "genrules.h"
+#include "ulsp.skel.h"
+
+/* A frozen map with the table. */
+static int table_map(const struct pol_table *t)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_RDONLY_PROG);
+	uint32_t zero = 0;
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "table", sizeof(zero),
+				(uint32_t)(t->nwords * 4), 1, &opts);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, t->words, 0), 0);
+	assert_int_equal(bpf_map_freeze(fd), 0);
+	return fd;
+}
+
+/* Loads the decision alone. */
+static struct ulsp_bpf *load(const struct pol_table *t, uint32_t *ret_insns)
+{
+	struct ulsp_bpf *skel = ulsp_bpf__open();
+	struct bpf_prog_info info = {0};
+	uint32_t bytes = sizeof(info);
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int fd;
+
+	assert_non_null(skel);
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, prog == skel->progs.ulsp_explain);
+	bpf_object__for_each_map(map, skel->obj)
+		bpf_map__set_autocreate(map, map == skel->maps.table);
+	fd = table_map(t);
+	assert_int_equal(bpf_map__reuse_fd(skel->maps.table, fd), 0);
+	close(fd);
+	assert_int_equal(ulsp_bpf__load(skel), 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(bpf_program__fd(skel->progs.ulsp_explain), &info,
+						&bytes),
+			 0);
+	*ret_insns = info.verified_insns;
+	return skel;
+}
+
+static uint32_t decide(struct ulsp_bpf *skel, const struct dec_key *key)
+{
+	struct dec_explain ctx = {.key = *key};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+
+	assert_int_equal(
+		bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ulsp_explain), &opts), 0);
+	return ctx.fault ? UINT32_MAX : ctx.rule;
+}
+
+static uint32_t compile_and_check(uint64_t seed, size_t rules_max, int keys)
+{
+	struct pol_diags diags = {0};
+	struct pol_table *t = NULL;
+	uint32_t insns, loaded, host, expected;
+	struct ulsp_bpf *skel;
+	struct gen g;
+
+	gen_init(&g, seed, rules_max);
+	assert_int_equal(pol_compile(&g.policy, &g.group, &g.env, &diags, &t), 0);
+	skel = load(t, &insns);
+	while (keys--) {
+		struct dec_key key = gen_key(&g);
+
+		expected = pol_oracle(&g.policy, &g.group, t, &g.env, &key);
+		loaded = decide(skel, &key);
+		if (dec_decide(t->words, &key, &host))
+			host = UINT32_MAX;
+		if (loaded != expected || host != expected) {
+			gen_print_key(stderr, &key);
+			fail_msg("seed %llu: rule %u loaded, %u on the host, the oracle says %u",
+				 (unsigned long long)seed, loaded, host, expected);
+		}
+	}
+	ulsp_bpf__destroy(skel);
+	pol_table_free(&t);
+	pol_diags_fini(&diags);
+	gen_fini(&g);
+	return insns;
+}
+
+/* What the verifier walks through stays far below its limit of a million. */
+enum { INSNS_MAX = 200000 };
+
+static void test_generated(void **state)
+{
+	uint32_t insns, most = 0;
+	uint64_t seed;
+
+	(void)state;
+	for (seed = 1; seed <= 200; seed++) {
+		insns = compile_and_check(seed, seed % 2 ? 8 : 60, 300);
+		if (insns > most)
+			most = insns;
+	}
+	print_message("at most %u instructions verified\n", most);
+	assert_in_range(most, 1, INSNS_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_generated)};
+
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
