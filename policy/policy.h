@@ -35,18 +35,30 @@ struct pol_diag {
 	char *file;  /* name as messages show it; NULL: no place */
 	uint32_t line, col, len;
 	char *text;   /* one line, no newline, no "error:" */
-	char *source; /* the line it points into, without newline, or NULL */
+	char *source; /* the line it points into, clipped, without newline, or NULL */
+	uint32_t source_at; /* bytes of the line that were clipped before `source` */
+	uint16_t order;     /* of the file, for sorting */
 };
+
+struct pol_sources; /* texts and names of what was parsed; shared by policy and diagnostics */
+struct pol_policy;
 
 struct pol_diags {
 	struct pol_diag *v;
 	size_t n;
 	size_t errors;
 	size_t suppressed; /* over POL_MAX_DIAGS, counted and not kept */
+	struct pol_sources *sources;
 };
 enum { POL_MAX_DIAGS = 100 };
 
+/* A zeroed struct pol_diags is ready to use. */
 void pol_diags_fini(struct pol_diags *d);
+/*
+ * Places of later pol_diag_add() calls are in this policy.  pol_parse() has
+ * done it for its own diagnostics; needed only with a fresh struct pol_diags.
+ */
+void pol_diags_use(struct pol_diags *d, const struct pol_policy *p);
 __attribute__((format(printf, 4, 5))) void pol_diag_add(struct pol_diags *d, enum pol_severity sev,
 							 const struct pol_loc *loc,
 							 const char *format, ...);
@@ -67,20 +79,20 @@ struct pol_uids {
 	uint32_t lo, hi;
 };
 
-/* A set of addresses; `negated` sets are already complemented within `any family`. */
+/*
+ * A set of addresses; negations are already applied.  n 0 without `any`
+ * matches nothing.  Rules may share one array: it is the policy's.
+ */
 struct pol_addrs {
 	bool any; /* no constraint at all; ranges empty */
-	struct pol_range *v; /* sorted, disjoint, v4 before v6 */
+	const struct pol_range *v; /* sorted, disjoint, not adjacent, v4 before v6 */
 	size_t n;
 };
 struct pol_portset {
 	bool any;
-	struct pol_ports *v; /* sorted, disjoint */
+	const struct pol_ports *v; /* sorted, disjoint, not adjacent */
 	size_t n;
 };
-
-/* A term as written, for printing back: a literal, $name or name "pattern". */
-struct pol_item;
 
 enum pol_fail { POL_DOWN_DENY, POL_DOWN_ALLOW, POL_DOWN_HOLD };
 
@@ -109,9 +121,8 @@ struct pol_rule {
 	enum pol_fail down;
 	bool down_given;
 	uint64_t down_hold_ms;
-	uint64_t rate_milli; /* operations per 1000 s */
-	uint32_t burst;
-	struct pol_item *items; /* as written, for the printer */
+	uint64_t rate_per_hour; /* limit: exact for /s, /m and /h */
+	uint32_t burst; /* 0: not given */
 };
 
 enum {
@@ -132,7 +143,7 @@ struct pol_group {
 	char *name;
 	struct pol_member *members;
 	size_t nmembers;
-	char **peers;
+	char **peers; /* group names and "self"; `peers none` is npeers 0 with a place */
 	size_t npeers;
 	struct pol_loc peers_loc, isolate_loc, degrade_loc;
 	uint32_t isolate;
@@ -160,7 +171,7 @@ struct pol_ulsp {
 	bool asked; /* some rule asks or serves it; otherwise it receives `log` messages */
 };
 
-struct pol_define; /* kept for the printer */
+struct pol_arena;
 
 struct pol_policy {
 	char **files; /* names in the order first read; index is pol_loc.file */
@@ -169,7 +180,8 @@ struct pol_policy {
 	size_t nulsps;
 	struct pol_group *groups;
 	size_t ngroups;
-	struct pol_define *defines;
+	struct pol_sources *sources; /* private */
+	struct pol_arena *arena;     /* private: owns everything above */
 };
 
 /* How parsing reaches files.  Both calls return 0 or -errno; the library frees. */
@@ -218,6 +230,8 @@ struct pol_env {
 	int (*exe)(void *ctx, const char *path, uint32_t *ret_dev, uint64_t *ret_ino);
 	const uint8_t *ring_of_ulsp; /* by index in pol_policy.ulsps */
 	const uint16_t *file_index;  /* file array slot by index in pol_policy.files; NULL: same */
+	size_t merge_max; /* port intervals that one part of a table may have instead of several
+			   * parts; 0: what is fastest */
 };
 
 /* Which programs a group needs. */
