@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Enforce: the outer wrapper of every program.
+ *
+ * After the table's decision: ask if the rule says so, count, send messages,
+ * and say whether the kernel refuses the operation.  Audit mode flips the
+ * verdict in refused() and nowhere else.
+ */
+#ifndef ENFORCE_BPF_H
+#define ENFORCE_BPF_H
+
+#include "judge.bpf.h"
+
+/* A program of another group refused already; its errno stands (since 5.18). */
+static __always_inline int refused_before(void)
+{
+	return bpf_get_retval() < 0;
+}
+
+static __always_inline int refused(const struct event *ev)
+{
+	return ev->error && !(ev->flags & ULSP_MSG_AUDIT);
+}
+
+/* The second half of deciding: the ULSP. */
+static __always_inline void settle(void *ctx, struct event *ev, const struct sock_state *owner)
+{
+	if (ev->verdict != ULSP_VERDICT_ASK)
+		return;
+	ev->cookie = bpf_get_socket_cookie(ctx);
+	ask(ev, owner);
+}
+
+/* Counters and messages of a decision.  Whether it is enforced. */
+static __always_inline int finish(void *ctx, struct event *ev, const struct sock_state *owner)
+{
+	__u32 want = record_rings(ev);
+
+	count(ev);
+	if (want) {
+		ev->cookie = bpf_get_socket_cookie(ctx);
+		record(ev, owner, want);
+	}
+	return refused(ev);
+}
+
+/* Fails the system call with the decision's errno (sock and sock_addr, since 6.1). */
+static __always_inline int enforce(void *ctx, struct event *ev)
+{
+	settle(ctx, ev, NULL);
+	if (!finish(ctx, ev, NULL))
+		return GO;
+	bpf_set_retval(ev->error);
+	return REFUSE;
+}
+
+/*
+ * A socket on :: without IPV6_V6ONLY takes 0.0.0.0 as well: both are judged and
+ * either denies.  ev is that of ::, judged already; it becomes the deciding one.
+ */
+static __always_inline void judge_both(void *ctx, struct event *ev, const struct sock_state *owner)
+{
+	struct dec_rule by;
+	__u8 reason;
+	__u32 rule;
+
+	settle(ctx, ev, owner);
+	if (ev->error)
+		return;
+	by = ev->by;
+	rule = ev->rule;
+	reason = ev->reason;
+	ev->key.family = DEC_V4;
+	judge_any(ev);
+	settle(ctx, ev, owner);
+	if (ev->error)
+		return;
+	ev->key.family = DEC_V6;
+	ev->by = by;
+	ev->rule = rule;
+	ev->reason = reason;
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One operation on its way through a program: what is asked, what was decided.
+ *
+ * Every program goes who -> decide -> record -> enforce over one of these.  The
+ * parts that only some operations need (asking, messages, packets) are global
+ * functions: the verifier checks them once, not once for each caller, and the
+ * compiler doesn't inline them into the path that everything takes.
+ */
+#ifndef EVENT_BPF_H
+#define EVENT_BPF_H
+
+#include "maps.bpf.h"
+
+/* Not in vmlinux.h: they are macros. */
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	ETH_P_IP = 0x0800,
+	ETH_P_IPV6 = 0x86dd,
+	IPPROTO_ICMPV6 = 58,
+	EPERM = 1,
+};
+
+/* What cgroup programs return: refused, or the kernel goes on. */
+enum { REFUSE = 0, GO = 1 };
+
+#define NO_RECORD 0xffffffffu /* no rule record decided */
+
+/* A function that the verifier checks by itself. */
+#define GLOBAL __weak __attribute__((noinline))
+
+struct event {
+	struct dec_key key;
+	struct dec_rule by; /* the deciding rule */
+	__u64 cookie;
+	__u64 cgroup; /* of the socket; 0: the task's */
+	__u32 rule;   /* index of `by` */
+	__u32 bytes;
+	__u8 verdict;
+	__u8 reason;
+	__u8 flags; /* ULSP_MSG_* */
+	__u8 ip_proto;
+	__s16 error;
+	__u8 watch; /* someone watches the group */
+	__u8 reserved;
+};
+
+#endif

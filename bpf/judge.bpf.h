@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Decide: the group's table, and for `ask` rules the ULSP's cached verdicts.
+ *
+ * judge() is inlined where an operation's cost matters and its kind is a
+ * constant; judge_any() is one function for all the rest.
+ */
+#ifndef JUDGE_BPF_H
+#define JUDGE_BPF_H
+
+#include "event.bpf.h"
+#include "record.bpf.h"
+
+static __always_inline void verdict_deny(struct event *ev, int error, __u8 reason)
+{
+	ev->verdict = ULSP_VERDICT_DENY;
+	ev->error = error;
+	ev->reason = reason;
+}
+
+static __always_inline void verdict_allow(struct event *ev, __u8 reason)
+{
+	ev->verdict = ULSP_VERDICT_ALLOW;
+	ev->error = 0;
+	ev->reason = reason;
+}
+
+/* The group's mode, and whether someone watches it. */
+static __always_inline void judge_group(struct event *ev)
+{
+	__u32 slot = knobs.slot;
+	const struct ulsp_group *group = bpf_map_lookup_elem(&groups, &slot);
+
+	if (!group) /* never: the slot is below the array's size.  Enforces */
+		return;
+	if (group->mode == ULSP_MODE_AUDIT)
+		ev->flags |= ULSP_MSG_AUDIT;
+	ev->watch = group->watch != 0;
+}
+
+static __always_inline void judge(struct event *ev)
+{
+	__u32 zero = 0;
+	const __u32 *tbl = bpf_map_lookup_elem(&table, &zero);
+
+	judge_group(ev);
+	/* A table that is missing or damaged fails closed. */
+	if (!tbl || dec_decide(tbl, &ev->key, &ev->rule) ||
+	    dec_rule_at(tbl, ev->rule, &ev->by)) {
+		ev->rule = NO_RECORD;
+		ev->by = (struct dec_rule){};
+		verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
+		return;
+	}
+	ev->verdict = ev->by.verdict;
+	ev->reason = ev->by.reason;
+	ev->error = 0;
+	if (ev->verdict == ULSP_VERDICT_ALLOW)
+		return;
+	ev->error = ev->by.error < 0 ? ev->by.error : -EPERM;
+	if (ev->verdict == ULSP_VERDICT_DENY || ev->verdict == ULSP_VERDICT_ASK)
+		return;
+	/* A verdict that these programs don't know fails closed. */
+	verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
+}
+
+GLOBAL int judge_any(struct event *ev)
+{
+	if (!ev)
+		return 0;
+	judge(ev);
+	return 0;
+}
+
+/* What the rule does while its ULSP can't answer. */
+static __always_inline void ask_failed(struct event *ev, __u8 reason)
+{
+	if (ev->by.flags & DEC_RULE_DOWN_ALLOW)
+		verdict_allow(ev, reason);
+	else
+		verdict_deny(ev, ev->error, reason);
+}
+
+/* One lookup in the cache; 1: it decided. */
+static __always_inline int ask_cache(struct event *ev, void *cache,
+				     const struct ulsp_cache_key *key)
+{
+	const struct ulsp_cache_entry *entry = bpf_map_lookup_elem(cache, key);
+	__u8 verdict;
+	__s16 error;
+
+	if (!entry || entry->generation != knobs.generation)
+		return 0;
+	verdict = entry->verdict;
+	error = entry->error;
+	if (entry->expires_ns <= bpf_ktime_get_ns())
+		return 0;
+	if (verdict == ULSP_VERDICT_ALLOW) {
+		verdict_allow(ev, ULSP_REASON_CACHED);
+		return 1;
+	}
+	/* An unprivileged process wrote it: what is no verdict is void. */
+	if (verdict != ULSP_VERDICT_DENY || error >= 0 || error < -4095)
+		return 0;
+	verdict_deny(ev, error, ULSP_REASON_CACHED);
+	return 1;
+}
+
+/* The narrowest verdict counts. */
+static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *page, void *cache,
+				      const struct sock_state *owner)
+{
+	struct ulsp_cache_key key = {
+		.group = knobs.slot,
+		.rule = ev->by.id,
+		.op = ev->key.op,
+		.proto = ev->key.proto,
+		.family = ev->key.family == DEC_V4 ? 4 : 6,
+		.port = ev->key.port,
+	};
+	__u32 scopes = page->scopes;
+
+	put_addr(key.addr, ev->key.addr, ev->key.family);
+	if (scopes & 1 << ULSP_SCOPE_FLOW && ask_cache(ev, cache, &key))
+		return 1;
+	key.port = 0;
+	key.scope = ULSP_SCOPE_DESTINATION;
+	if (scopes & 1 << ULSP_SCOPE_DESTINATION && ask_cache(ev, cache, &key))
+		return 1;
+	if (!(scopes & 1 << ULSP_SCOPE_PROCESS))
+		return 0;
+	/* The address doesn't count, so neither does its family. */
+	key.family = 0;
+	key.proto = 0;
+	__builtin_memset(key.addr, 0, sizeof(key.addr));
+	key.scope = ULSP_SCOPE_PROCESS;
+	if (ev->flags & ULSP_MSG_NO_TASK) {
+		if (!owner || !owner->owned)
+			return 0;
+		key.tgid = owner->tgid;
+		key.start_ns = owner->start_ns;
+	} else {
+		struct task_struct *task = bpf_get_current_task_btf();
+
+		key.tgid = task->tgid;
+		key.start_ns = task_start_ns(task);
+	}
+	return ask_cache(ev, cache, &key);
+}
+
+/*
+ * Turns `ask` into a verdict: a cached one; or the message goes to the ULSP and
+ * the operation is denied, a retry finds the answer; or the rule's fail mode.
+ */
+GLOBAL int ask(struct event *ev, const struct sock_state *owner)
+{
+	const struct ulsp_page *page = NULL;
+	void *outer, *cache;
+	__u64 heartbeat_ns;
+	__u32 ring, zero = 0;
+	int error;
+
+	if (!ev)
+		return 0;
+	ring = ev->by.ring;
+	outer = bpf_map_lookup_elem(&pages, &ring);
+	if (outer)
+		page = bpf_map_lookup_elem(outer, &zero);
+	if (!page) { /* no such ULSP: the fail mode decides */
+		ask_failed(ev, ULSP_REASON_ULSP_DOWN);
+		return 0;
+	}
+	/* Verdicts outlive the ULSP: they are good until they expire. */
+	cache = bpf_map_lookup_elem(&caches, &ring);
+	if (cache && ask_cached(ev, page, cache, owner))
+		return 0;
+	heartbeat_ns = page->heartbeat_ns;
+	if (!heartbeat_ns || heartbeat_ns + ULSP_HEARTBEAT_STALE_NS < bpf_ktime_get_ns()) {
+		ask_failed(ev, ULSP_REASON_ULSP_DOWN);
+		return 0;
+	}
+	verdict_deny(ev, ev->error, ULSP_REASON_ASKED);
+	error = record_to(ev, owner, ring, ULSP_MSG_ASK);
+	if (error)
+		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
+	return 0;
+}
+
+#endif

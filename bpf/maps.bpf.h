@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps and the knobs of all programs.
+ *
+ * Those of the instance are made once and shared by every group; `table` and
+ * `rcount` are an image's own.  Sizes given as 1 are set by the loader.  Weak:
+ * each object file has the definitions and the linker keeps one.
+ */
+#ifndef MAPS_BPF_H
+#define MAPS_BPF_H
+
+#include "decide.h"
+#include "knobs.h"
+
+extern const volatile struct ulsp_knobs knobs;
+
+/* A socket's state: who made it, and what was decided about it. */
+struct sock_state {
+	__u64 start_ns;
+	__u64 cgroup;
+	__u64 exe_ino;
+	__u32 exe_dev;
+	__u32 pid;
+	__u32 tgid;
+	__u32 uid;
+	__u32 gid;
+	__u32 listen_generation; /* of the listen verdict; 0: judge again */
+	char comm[ULSP_COMM_BYTES];
+	__s16 listen_error; /* negative errno of a denied listen */
+	__u8 owned;         /* the fields about the process are filled */
+	__u8 bind_pending;  /* bound to port 0: post_bind judges */
+	__u8 v6only;        /* of that bind */
+	__u8 reserved[3];
+};
+
+/* ---- of the instance ---- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ulsp_meta);
+} meta __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_RINGBUF);
+			__uint(max_entries, 4096);
+		});
+} rings __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, 1);
+			__uint(map_flags, BPF_F_MMAPABLE);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct ulsp_page));
+		});
+} pages __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_LRU_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct ulsp_cache_key));
+			__uint(value_size, sizeof(struct ulsp_cache_entry));
+		});
+} caches __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ULSP_MAX_GROUPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct ulsp_group);
+} groups __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ULSP_MAX_FILES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, ULSP_PATH_BYTES);
+} files __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct ulsp_stream);
+} streams __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ULSP_MAX_GROUPS);
+	__type(key, __u32);
+	__type(value, struct ulsp_group_count);
+} gcount __weak SEC(".maps");
+
+/* Counters of rules that earlier generations had; only the loader uses it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 18); /* rules of all groups and generations */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ulsp_rule_count);
+} carried __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sock_state);
+} socks __weak SEC(".maps");
+
+/* ---- of an image ---- */
+
+/* explain.bpf.c defines it: the linker wants one strong definition to replace. */
+extern struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, DEC_MIN_WORDS * 4);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+} table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ulsp_rule_count);
+} rcount __weak SEC(".maps");
+
+#endif

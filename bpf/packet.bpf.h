@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a packet's headers say: ends, protocol, ports, and whether it is source
+ * routed.  Bytes are copied, not read in place: nothing that a header says is
+ * trusted to be in the linear part.
+ */
+#ifndef PACKET_BPF_H
+#define PACKET_BPF_H
+
+#include "who.bpf.h"
+
+enum {
+	IPV4_OPTIONS_MAX = 40, /* bytes, by the header length field */
+	IPV4_OPT_END = 0,
+	IPV4_OPT_NOP = 1,
+	IPV4_OPT_LSRR = 131,
+	IPV4_OPT_SSRR = 137,
+	/* Each kind appears once but for destination options; RFC 8200 lets hosts stop. */
+	IPV6_HEADERS_MAX = 8,
+	IPV6_HOPOPTS = 0,
+	IPV6_ROUTING = 43,
+	IPV6_FRAGMENT = 44,
+	IPV6_AUTH = 51,
+	IPV6_DSTOPTS = 60,
+	IPV6_MOBILITY = 135,
+	TCP_SYN = 0x02,
+	TCP_ACK = 0x10,
+};
+
+struct packet {
+	__u8 family; /* DEC_V4, DEC_V6 */
+	__u8 proto;  /* of the transport header; IPv6: the last that could be walked to */
+	__u8 source_route;
+	__u8 fragment; /* no port: a later fragment, or a header that isn't all there */
+	__u8 tcp_flags;
+	__u8 reserved[3];
+	__u32 src[4], dst[4]; /* host-order words */
+	__u16 sport, dport;
+	__u32 at; /* of the transport header */
+};
+
+enum { PACKET_BAD = -1 };
+
+/* LSRR or SSRR among IPv4 options; options that can't be read count as one. */
+static __always_inline int packet_v4_routed(struct __sk_buff *skb, __u32 bytes)
+{
+	__u32 at = sizeof(struct iphdr), end = at + bytes;
+	int i;
+
+	for (i = 0; i < IPV4_OPTIONS_MAX; i++) {
+		__u8 option[2];
+
+		if (at >= end)
+			return 0;
+		if (bpf_skb_load_bytes(skb, at, option, 1))
+			return 1;
+		if (option[0] == IPV4_OPT_END)
+			return 0;
+		if (option[0] == IPV4_OPT_LSRR || option[0] == IPV4_OPT_SSRR)
+			return 1;
+		if (option[0] == IPV4_OPT_NOP) {
+			at++;
+			continue;
+		}
+		if (bpf_skb_load_bytes(skb, at, option, 2) || option[1] < 2)
+			return 1;
+		at += option[1];
+	}
+	return 1;
+}
+
+static __always_inline int packet_v4(struct __sk_buff *skb, struct packet *p)
+{
+	struct iphdr ip;
+	__u32 header;
+
+	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
+		return PACKET_BAD;
+	header = (*(__u8 *)&ip & 0xf) * 4;
+	if (header < sizeof(ip))
+		return PACKET_BAD;
+	p->family = DEC_V4;
+	p->proto = ip.protocol;
+	addr_v4(p->src, ip.saddr);
+	addr_v4(p->dst, ip.daddr);
+	p->fragment = !!(bpf_ntohs(ip.frag_off) & 0x1fff);
+	p->at = header;
+	if (header > sizeof(ip))
+		p->source_route = packet_v4_routed(skb, header - sizeof(ip));
+	return 0;
+}
+
+static __always_inline int packet_v6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6hdr ip;
+	__u8 next;
+	int i;
+
+	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
+		return PACKET_BAD;
+	p->family = DEC_V6;
+	addr_v6(p->src, ip.saddr.in6_u.u6_addr32[0], ip.saddr.in6_u.u6_addr32[1],
+		ip.saddr.in6_u.u6_addr32[2], ip.saddr.in6_u.u6_addr32[3]);
+	addr_v6(p->dst, ip.daddr.in6_u.u6_addr32[0], ip.daddr.in6_u.u6_addr32[1],
+		ip.daddr.in6_u.u6_addr32[2], ip.daddr.in6_u.u6_addr32[3]);
+	p->at = sizeof(ip);
+	next = ip.nexthdr;
+	for (i = 0; i < IPV6_HEADERS_MAX; i++) {
+		__u8 h[4]; /* next header, length, and what follows */
+
+		p->proto = next;
+		if (next != IPV6_HOPOPTS && next != IPV6_ROUTING && next != IPV6_FRAGMENT &&
+		    next != IPV6_AUTH && next != IPV6_DSTOPTS && next != IPV6_MOBILITY)
+			return 0;
+		if (bpf_skb_load_bytes(skb, p->at, h, sizeof(h))) {
+			p->fragment = 1;
+			return 0;
+		}
+		if (next == IPV6_ROUTING)
+			p->source_route = 1;
+		if (next == IPV6_FRAGMENT) {
+			if (h[2] | (h[3] & 0xf8)) { /* the offset's 13 bits */
+				p->proto = h[0];
+				p->fragment = 1;
+				return 0;
+			}
+			p->at += 8;
+		} else {
+			p->at += next == IPV6_AUTH ? (h[1] + 2) * 4 : (h[1] + 1) * 8;
+		}
+		next = h[0];
+	}
+	p->fragment = 1; /* more headers than anyone needs: no port */
+	return 0;
+}
+
+static __always_inline void packet_ports(struct __sk_buff *skb, struct packet *p)
+{
+	__be16 ports[2];
+
+	switch (p->proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		break;
+	default:
+		return;
+	}
+	if (p->fragment)
+		return;
+	if (bpf_skb_load_bytes(skb, p->at, ports, sizeof(ports))) {
+		p->fragment = 1;
+		return;
+	}
+	p->sport = bpf_ntohs(ports[0]);
+	p->dport = bpf_ntohs(ports[1]);
+	if (p->proto == IPPROTO_TCP)
+		bpf_skb_load_bytes(skb, p->at + 13, &p->tcp_flags, 1);
+}
+
+/* 0, or PACKET_BAD when there is no IP header to read. */
+GLOBAL int packet_read(struct __sk_buff *skb, struct packet *p)
+{
+	int error;
+
+	if (!p)
+		return PACKET_BAD;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		error = packet_v4(skb, p);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		error = packet_v6(skb, p);
+	else
+		return PACKET_BAD;
+	if (!error)
+		packet_ports(skb, p);
+	return error;
+}
+
+#endif

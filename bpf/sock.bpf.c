@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * socket(2), and the ports that the kernel chooses in bind(2): hooks on the
+ * socket itself, in the calling process's context.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "enforce.bpf.h"
+
+/* Whether later programs will want to know who made this socket. */
+static __always_inline int wants_owner(struct bpf_sock *ctx, __u8 proto)
+{
+	if (knobs.flags & ULSP_KNOB_DGRAM && ctx->type != SOCK_STREAM)
+		return 1;
+	return knobs.flags & ULSP_KNOB_RAW && !has_ports(proto);
+}
+
+SEC("cgroup/sock_create")
+int ulsp_sock_create(struct bpf_sock *ctx)
+{
+	__u8 proto = proto_class(ctx->type, ctx->protocol);
+	struct sock_state *s;
+
+	if (refused_before())
+		return GO;
+	if (knobs.flags & ULSP_KNOB_SOCKET) {
+		struct event ev = {};
+
+		ev.key.op = ULSP_OP_SOCKET;
+		ev.key.family = ctx->family == AF_INET6 ? DEC_V6 : DEC_V4;
+		ev.key.proto = proto;
+		ev.ip_proto = ip_proto(ctx->protocol);
+		task_key(&ev);
+		judge_any(&ev);
+		if (enforce(ctx, &ev) == REFUSE)
+			return REFUSE;
+	}
+	if (!wants_owner(ctx, proto))
+		return GO;
+	s = bpf_sk_storage_get(&socks, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (s)
+		own(s);
+	else /* judged later as nobody's: uid and exec conditions fail closed */
+		count_reason(ULSP_REASON_NO_STATE);
+	return GO;
+}
+
+/* A port that the kernel chose: only a rule refuses it, the default doesn't. */
+static __always_inline void ephemeral(struct event *ev)
+{
+	if (ev->error && ev->reason == ULSP_REASON_DEFAULT)
+		verdict_allow(ev, ULSP_REASON_EPHEMERAL);
+}
+
+static __always_inline void who(struct bpf_sock *ctx, struct event *ev, __u8 family)
+{
+	ev->key.op = ULSP_OP_BIND;
+	ev->key.family = family;
+	ev->key.proto = proto_class(ctx->type, ctx->protocol);
+	ev->key.port = ctx->src_port;
+	ev->ip_proto = ip_proto(ctx->protocol);
+	task_key(ev);
+}
+
+/* The socket's state if its bind waits to be judged. */
+static __always_inline struct sock_state *pending(struct bpf_sock *ctx)
+{
+	struct sock_state *s = bpf_sk_storage_get(&socks, ctx, NULL, 0);
+
+	if (!s || !s->bind_pending)
+		return NULL;
+	s->bind_pending = 0;
+	return s;
+}
+
+SEC("cgroup/post_bind4")
+int ulsp_post_bind4(struct bpf_sock *ctx)
+{
+	struct event ev = {};
+
+	if (refused_before() || !pending(ctx))
+		return GO;
+	who(ctx, &ev, DEC_V4);
+	addr_v4(ev.key.addr, ctx->src_ip4);
+	judge_any(&ev);
+	ephemeral(&ev);
+	return enforce(ctx, &ev);
+}
+
+SEC("cgroup/post_bind6")
+int ulsp_post_bind6(struct bpf_sock *ctx)
+{
+	struct event ev = {};
+	struct sock_state *s;
+
+	if (refused_before())
+		return GO;
+	s = pending(ctx);
+	if (!s)
+		return GO;
+	who(ctx, &ev, DEC_V6);
+	addr_v6(ev.key.addr, ctx->src_ip6[0], ctx->src_ip6[1], ctx->src_ip6[2], ctx->src_ip6[3]);
+	if (is_mapped(ev.key.addr)) {
+		ev.key.family = DEC_V4;
+		ev.flags |= ULSP_MSG_MAPPED;
+		unmap(ev.key.addr);
+	}
+	judge_any(&ev);
+	ephemeral(&ev);
+	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !s->v6only) {
+		judge_both(ctx, &ev, NULL);
+		ephemeral(&ev);
+	}
+	return enforce(ctx, &ev);
+}
+
+char _license[] SEC("license") = "GPL";

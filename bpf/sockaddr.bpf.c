@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * connect(2), sendto(2) with an address, bind(2): hooks that see the address
+ * in the calling process's context.
+ *
+ * Facts:
+ *  - TCP to ::ffff:a.b.c.d runs connect6; a UDP sendto there runs sendmsg4, and
+ *    so does every send of a UDP socket that is connected to such an address.
+ *  - An IPv6 UDP socket that is given a sockaddr_in runs connect4 or sendmsg4.
+ *  - The kernel takes AF_UNSPEC in sendto on an IPv4 UDP socket for AF_INET; in
+ *    connect it disconnects and runs no hook.
+ *  - A send on a connected UDP socket that carries control messages runs the
+ *    sendmsg hook with an AF_UNSPEC address of zeros.
+ *  - Ping sockets run connect hooks since 6.1; raw sockets run none of these,
+ *    nor do ping sockets in sendto: cgroup_skb/egress judges their packets.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "enforce.bpf.h"
+
+enum { TCP_ESTABLISHED_STATE = 1 };
+
+static __always_inline void who(struct bpf_sock_addr *ctx, struct event *ev, __u8 op, __u8 family)
+{
+	ev->key.op = op;
+	ev->key.family = family;
+	ev->key.proto = proto_class(ctx->type, ctx->protocol);
+	ev->ip_proto = ip_proto(ctx->protocol);
+	if (has_ports(ev->key.proto))
+		ev->key.port = bpf_ntohs((__be16)ctx->user_port);
+	task_key(ev);
+}
+
+/* Where the socket is bound: the other end of connect and sendto. */
+static __always_inline void local_v4(struct bpf_sock_addr *ctx, struct event *ev)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return;
+	addr_v4(ev->key.addr2, sk->src_ip4);
+	if (has_ports(ev->key.proto))
+		ev->key.port2 = sk->src_port;
+}
+
+static __always_inline void local_v6(struct bpf_sock_addr *ctx, struct event *ev)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return;
+	addr_v6(ev->key.addr2, sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]);
+	if (has_ports(ev->key.proto))
+		ev->key.port2 = sk->src_port;
+}
+
+/* The address of the call in ev->key, as IPv6.  Whether it is an IPv4 address. */
+static __always_inline int user_v6(struct bpf_sock_addr *ctx, struct event *ev)
+{
+	addr_v6(ev->key.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+		ctx->user_ip6[3]);
+	return is_mapped(ev->key.addr);
+}
+
+/* What is left of a mapped operation: the same on IPv4. */
+static __always_inline void as_v4(struct event *ev)
+{
+	ev->key.family = DEC_V4;
+	ev->flags |= ULSP_MSG_MAPPED;
+	unmap(ev->key.addr);
+	unmap(ev->key.addr2);
+}
+
+SEC("cgroup/connect4")
+int ulsp_connect4(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+
+	if (refused_before())
+		return GO;
+	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
+	addr_v4(ev.key.addr, ctx->user_ip4);
+	local_v4(ctx, &ev);
+	judge(&ev);
+	return enforce(ctx, &ev);
+}
+
+SEC("cgroup/connect6")
+int ulsp_connect6(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+	int mapped;
+
+	if (refused_before())
+		return GO;
+	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
+	mapped = user_v6(ctx, &ev);
+	local_v6(ctx, &ev);
+	if (mapped) {
+		as_v4(&ev);
+		judge_any(&ev);
+	} else {
+		judge(&ev);
+	}
+	return enforce(ctx, &ev);
+}
+
+/* The call names no address: the socket is connected and that was judged. */
+static __always_inline int unaddressed(struct bpf_sock_addr *ctx)
+{
+	return !ctx->user_family && !ctx->user_port;
+}
+
+/* An IPv6 UDP socket that sends to the IPv4 address that it is connected to. */
+static __always_inline int connected_mapped(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk && sk->family == AF_INET6 && sk->state == TCP_ESTABLISHED_STATE &&
+	       sk->dst_ip4 == ctx->user_ip4 && sk->dst_port == (__be16)ctx->user_port;
+}
+
+SEC("cgroup/sendmsg4")
+int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+
+	if (refused_before() || unaddressed(ctx) || connected_mapped(ctx))
+		return GO;
+	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
+	addr_v4(ev.key.addr, ctx->user_ip4);
+	local_v4(ctx, &ev);
+	if (ctx->msg_src_ip4) /* IP_PKTINFO goes before bind */
+		addr_v4(ev.key.addr2, ctx->msg_src_ip4);
+	if (ctx->family == AF_INET6)
+		ev.flags |= ULSP_MSG_MAPPED;
+	judge(&ev);
+	return enforce(ctx, &ev);
+}
+
+SEC("cgroup/sendmsg6")
+int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+	int mapped;
+
+	if (refused_before() || unaddressed(ctx))
+		return GO;
+	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
+	mapped = user_v6(ctx, &ev);
+	local_v6(ctx, &ev);
+	if (ctx->msg_src_ip6[0] | ctx->msg_src_ip6[1] | ctx->msg_src_ip6[2] | ctx->msg_src_ip6[3])
+		addr_v6(ev.key.addr2, ctx->msg_src_ip6[0], ctx->msg_src_ip6[1],
+			ctx->msg_src_ip6[2], ctx->msg_src_ip6[3]);
+	if (mapped) {
+		as_v4(&ev);
+		judge_any(&ev);
+	} else {
+		judge(&ev);
+	}
+	return enforce(ctx, &ev);
+}
+
+/* Whether the socket is bound for IPv6 only.  Others than TCP and UDP: no, which judges more. */
+static __always_inline __u8 v6only(struct bpf_sock *sk)
+{
+	struct tcp6_sock *tcp;
+	struct udp6_sock *udp;
+
+	if (!sk)
+		return 0;
+	tcp = bpf_skc_to_tcp6_sock(sk);
+	if (tcp)
+		return BPF_CORE_READ_BITFIELD(&tcp->tcp.inet_conn.icsk_inet.sk.__sk_common,
+					      skc_ipv6only);
+	udp = bpf_skc_to_udp6_sock(sk);
+	if (udp)
+		return BPF_CORE_READ_BITFIELD(&udp->udp.inet.sk.__sk_common, skc_ipv6only);
+	return 0;
+}
+
+/*
+ * A bind to port 0 is judged in post_bind, by the port that the kernel chose.
+ * Whether post_bind will know: it is noted on the socket.
+ */
+static __always_inline int bind_later(struct bpf_sock_addr *ctx, const struct event *ev)
+{
+	struct sock_state *s;
+	int zero = has_ports(ev->key.proto) && !ev->key.port;
+
+	if (!ctx->sk)
+		return 0;
+	s = bpf_sk_storage_get(&socks, ctx->sk, NULL, zero ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!s) {
+		/* Out of memory: judged now, as port 0. */
+		if (zero)
+			count_reason(ULSP_REASON_NO_STATE);
+		return 0;
+	}
+	s->bind_pending = zero;
+	if (ctx->family == AF_INET6)
+		s->v6only = v6only(ctx->sk);
+	return zero;
+}
+
+SEC("cgroup/bind4")
+int ulsp_bind4(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+
+	if (refused_before())
+		return GO;
+	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
+	addr_v4(ev.key.addr, ctx->user_ip4);
+	if (bind_later(ctx, &ev))
+		return GO;
+	judge_any(&ev);
+	return enforce(ctx, &ev);
+}
+
+SEC("cgroup/bind6")
+int ulsp_bind6(struct bpf_sock_addr *ctx)
+{
+	struct event ev = {};
+
+	if (refused_before())
+		return GO;
+	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
+	if (user_v6(ctx, &ev))
+		as_v4(&ev);
+	if (bind_later(ctx, &ev))
+		return GO;
+	judge_any(&ev);
+	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !v6only(ctx->sk))
+		judge_both(ctx, &ev, NULL);
+	return enforce(ctx, &ev);
+}
+
+char _license[] SEC("license") = "GPL";
