@@ -18,41 +18,60 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define ULSP_VERSION_MAJOR 0
 #define ULSP_VERSION_MINOR 1
 
-struct ulsp;         /* a connection to the kernel side; from ulsp_open() */
+struct ulsp;	     /* a connection to the kernel side; from ulsp_open() */
 struct ulsp_message; /* one operation; valid in its handler, or until ulsp_message_unref() */
 
 /* Called for each message, in ulsp_dispatch().  A negative return ends the dispatch with it. */
 typedef int (*ulsp_handler)(struct ulsp *u, struct ulsp_message *m, void *ctx);
+
+/*
+ * Called when messages of a group were lost: `lost` since the last call, `total` since ulsp_open().
+ * A gap counts when it is still there a second later, so that messages may come out of order.
+ */
+typedef void (*ulsp_loss_handler)(struct ulsp *u, const char *group, uint64_t lost, uint64_t total,
+				  void *ctx);
 
 /* Zero it, set size = sizeof, fill what is wanted.  Fields are only ever added. */
 struct ulsp_options {
 	size_t size;
 	ulsp_handler handler; /* required */
 	void *ctx;
+	ulsp_loss_handler loss; /* NULL: losses are only in ulsp_get_stats() */
 };
 
 /*
  * Open the ring that ulspd passed to this process (environment ULSP_FDS).
- * -ENOTCONN: not started by ulspd.  -EPROTO: another ABI version.
+ * -ENOTCONN: not started by ulspd.  -EPROTO: another ABI version, or descriptors that are not
+ * what they should be.  -EINVAL: no handler, or an environment that makes no sense.
  */
 int ulsp_open(const struct ulsp_options *options, struct ulsp **ret);
 void ulsp_close(struct ulsp **u); /* NULL-safe; sets *u to NULL */
 
-int ulsp_fd(const struct ulsp *u);                 /* pollable for reading */
-int ulsp_dispatch(struct ulsp *u, int timeout_ms); /* handle what is there; returns how many */
-int ulsp_run(struct ulsp *u);  /* dispatch until ulsp_stop(), SIGTERM or SIGINT; 0 then */
+/* Pollable for reading; readable each second too, for the heartbeat. */
+int ulsp_fd(const struct ulsp *u);
+/*
+ * Wait up to timeout_ms (-1: for ever) for messages and handle what is there, at most 1024;
+ * returns how many.  -EINTR: a signal came.  -ECANCELED: ulsp_stop() was called.
+ * Call it at least each second, or when ulsp_fd() is readable: it keeps the heartbeat, and a ULSP
+ * without one is taken for down after 5 s.
+ */
+int ulsp_dispatch(struct ulsp *u, int timeout_ms);
+/* Dispatch until ulsp_stop(), SIGTERM or SIGINT; 0 then.  Both signals are blocked meanwhile. */
+int ulsp_run(struct ulsp *u);
 void ulsp_stop(struct ulsp *u); /* async-signal-safe */
 
 struct ulsp_stats {
 	size_t size;
 	uint64_t received; /* messages handled */
-	uint64_t lost;     /* by sequence number: sent and never received */
+	uint64_t lost;	   /* by sequence number: sent and never received */
 	uint64_t verdicts;
-	uint64_t late; /* verdicts refused because of deadline or generation */
+	uint64_t late;	  /* verdicts refused because of deadline or generation */
+	uint64_t invalid; /* records in the ring that were no message: dropped */
 };
 int ulsp_get_stats(const struct ulsp *u, struct ulsp_stats *ret);
 const char *ulsp_name(const struct ulsp *u); /* as in the policy */
@@ -62,36 +81,46 @@ const char *ulsp_name(const struct ulsp *u); /* as in the policy */
 uint64_t ulsp_seq(const struct ulsp_message *m);     /* per group, from 1 */
 uint64_t ulsp_time_ns(const struct ulsp_message *m); /* CLOCK_REALTIME */
 const char *ulsp_group_name(const struct ulsp_message *m);
-const char *ulsp_operation(const struct ulsp_message *m); /* "connect" */
-const char *ulsp_protocol(const struct ulsp_message *m);  /* "tcp" */
+const char *ulsp_operation(const struct ulsp_message *m);    /* "connect" */
+const char *ulsp_protocol(const struct ulsp_message *m);     /* "tcp" */
 const char *ulsp_verdict_name(const struct ulsp_message *m); /* "allow", "deny" */
 const char *ulsp_reason_name(const struct ulsp_message *m);  /* "rule", "default", ... */
-int ulsp_error(const struct ulsp_message *m);         /* negative errno of a denial, or 0 */
-int ulsp_is_ask(const struct ulsp_message *m);        /* 1: a verdict is wanted */
-int ulsp_is_audit(const struct ulsp_message *m);      /* 1: recorded, not enforced */
-/* "file:line" of the deciding rule, or "default" or "implied". */
+int ulsp_error(const struct ulsp_message *m);		     /* negative errno of a denial, or 0 */
+int ulsp_is_ask(const struct ulsp_message *m);		     /* 1: a verdict is wanted */
+int ulsp_is_audit(const struct ulsp_message *m);	     /* 1: recorded, not enforced */
+/* "file:line" of the deciding rule, "default", "implied", or "none": no rule was consulted. */
 const char *ulsp_rule(const struct ulsp_message *m);
 pid_t ulsp_pid(const struct ulsp_message *m);  /* thread */
 pid_t ulsp_tgid(const struct ulsp_message *m); /* process; 0: unknown */
 uid_t ulsp_uid(const struct ulsp_message *m);
 gid_t ulsp_gid(const struct ulsp_message *m);
 const char *ulsp_comm(const struct ulsp_message *m);
-/* Looked up in /proc now: -ESRCH when the process is gone or is another by now. */
+/*
+ * Path of the executable, looked up in /proc now; returns its length.  -ESRCH: the process is gone
+ * or is another by now.  -ENODATA: the message has no process.  -EACCES: a process of another user,
+ * which the kernel shows to nobody without CAP_SYS_PTRACE.
+ */
 int ulsp_exe(const struct ulsp_message *m, char *buf, size_t bytes);
 uint64_t ulsp_cgroup_id(const struct ulsp_message *m);
-int ulsp_cgroup(const struct ulsp_message *m, char *buf, size_t bytes); /* path below the root */
+/* Path below the cgroup2 root ("a/b.service"; the root itself: "/"); returns its length. */
+int ulsp_cgroup(const struct ulsp_message *m, char *buf, size_t bytes);
 /* Fills sockaddr_in or sockaddr_in6; -ENODATA when the operation has no such address. */
 int ulsp_remote(const struct ulsp_message *m, struct sockaddr_storage *ret);
 int ulsp_local(const struct ulsp_message *m, struct sockaddr_storage *ret);
 /* "192.0.2.1:443", "[2001:db8::1]:443", "-" */
 const char *ulsp_remote_text(const struct ulsp_message *m);
 const char *ulsp_local_text(const struct ulsp_message *m);
-uint64_t ulsp_deadline_ns(const struct ulsp_message *m); /* CLOCK_MONOTONIC; 0: none waits */
+uint64_t ulsp_deadline_ns(const struct ulsp_message *m);    /* CLOCK_MONOTONIC; 0: none waits */
 uint32_t ulsp_cache_limit_ms(const struct ulsp_message *m); /* rule's `cache`; 0: not said */
-/* One JSON object without newline; as `ulspctl monitor -o json` prints it. */
+/*
+ * One JSON object, or one line of text, without newline; as `ulspctl monitor` prints them.
+ * Return the length; -ENOSPC: more than `bytes` (ULSP_LINE_BYTES always suffice).
+ */
+#define ULSP_LINE_BYTES 8192
 int ulsp_json(const struct ulsp_message *m, char *buf, size_t bytes);
+int ulsp_text(const struct ulsp_message *m, char *buf, size_t bytes);
 
-/* Keep a message after its handler returns (a copy), and give it back. */
+/* Keep a message after its handler returns (a copy), also after ulsp_close(), and give it back. */
 int ulsp_message_keep(const struct ulsp_message *m, struct ulsp_message **ret);
 void ulsp_message_unref(struct ulsp_message **m);
 
@@ -107,8 +136,9 @@ struct ulsp_cache {
 
 /*
  * cache NULL: this flow, as long as the rule lets it.  -EINVAL: error is not a
- * negative errno, or the message asks nothing.  -ESTALE: the policy has been
- * reloaded since; the verdict would be void.
+ * negative errno, the message asks nothing, or it has no process to cover.
+ * -ESTALE: the policy has been reloaded since; the verdict would be void.
+ * -ENOTCONN: after ulsp_close().  -E2BIG, -ENOMEM, -EBUSY: the kernel's cache did not take it.
  */
 int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache);
 int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache);
@@ -117,18 +147,20 @@ int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache)
 
 struct ulsp_test_message {
 	size_t size;
-	const char *group, *operation, *protocol, *comm; /* NULL: "test", "connect", "tcp", "test" */
+	/* NULL: "test", "connect", "tcp", "test" */
+	const char *group, *operation, *protocol, *comm;
 	const char *remote, *local; /* "192.0.2.1:443"; NULL: none */
 	pid_t pid;
 	uid_t uid;
 	int ask;
+	uint64_t lost; /* messages of this group that got lost before this one */
 };
 struct ulsp_test_verdict {
 	size_t size;
 	int given; /* 0: none yet */
 	int error; /* 0: allowed */
 	enum ulsp_cover cover;
-	uint32_t ttl_ms;
+	uint32_t ttl_ms; /* as the cache would have it */
 };
 /* A handle without a kernel; everything above works on it. */
 int ulsp_test_open(const struct ulsp_options *options, struct ulsp **ret);
@@ -136,6 +168,7 @@ int ulsp_test_open(const struct ulsp_options *options, struct ulsp **ret);
 int ulsp_test_push(struct ulsp *u, const struct ulsp_test_message *m);
 int ulsp_test_verdict(const struct ulsp *u, int number, struct ulsp_test_verdict *ret);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

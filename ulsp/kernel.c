@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel's side of a handle: the maps whose descriptors ulspd passed.
+ *
+ * Nothing here needs a privilege: since Linux 5.19 bpf(2) lets everyone look
+ * up, update and describe a map by a descriptor that allows it, whatever
+ * kernel.unprivileged_bpf_disabled says.  The ring and the page are mmapped.
+ * Groups, files and streams come as read-only descriptors, which cannot be
+ * mmapped (the kernel wants a shared mapping, and a shared mapping of a
+ * read-only file isn't one to it: EINVAL, 6.18 still): they are looked up.
+ */
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+enum { FD_RING, FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FDS };
+
+static const struct {
+	const char *name;
+	enum bpf_map_type type; /* BPF_MAP_TYPE_UNSPEC: any with these sizes */
+	uint32_t key, value;
+} fd_is[FDS] = {
+	[FD_RING] = {"ring", BPF_MAP_TYPE_RINGBUF, 0, 0},
+	[FD_PAGE] = {"page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page)},
+	[FD_CACHE] = {"cache", BPF_MAP_TYPE_UNSPEC, sizeof(struct ulsp_cache_key),
+		      sizeof(struct ulsp_cache_entry)},
+	[FD_GROUPS] = {"groups", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_group)},
+	[FD_FILES] = {"files", BPF_MAP_TYPE_ARRAY, 4, ULSP_PATH_BYTES},
+	[FD_STREAMS] = {"streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_stream)},
+};
+
+struct kernel {
+	int fds[FDS];
+	uint32_t entries[FDS];
+	uint32_t ring_number;
+	struct ring_buffer *ring;
+	struct ulsp_page *page;
+	/* Names as the messages of a generation have them: a slot is given anew only by a reload.
+	 */
+	struct {
+		uint32_t generation; /* 0: not looked up */
+		char name[ULSP_NAME_BYTES];
+	} groups[ULSP_MAX_GROUPS];
+	struct {
+		uint32_t generation;
+		char name[ULSP_PATH_BYTES];
+	} files[ULSP_MAX_FILES];
+	/* What earlier runs of this ULSP left in the page: it counts on. */
+	struct ulsp_stats before;
+};
+
+static const struct ulsp_backend kernel_backend;
+
+/* "ring=3 page=4 ...": duplicates, so that the handle owns what it closes. */
+static int parse_fds(struct kernel *k, const char *text)
+{
+	char *copy = strdup(text), *save = NULL, *word, *end;
+	int r = 0;
+	long fd;
+
+	if (!copy)
+		return -ENOMEM;
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		char *value = strchr(word, '=');
+
+		if (!value) {
+			r = -EINVAL;
+			break;
+		}
+		*value++ = '\0';
+		errno = 0;
+		fd = strtol(value, &end, 10);
+		if (errno || end == value || *end || fd < 0 || fd > INT32_MAX) {
+			r = -EINVAL;
+			break;
+		}
+		for (int i = 0; i < FDS; i++) {
+			if (strcmp(word, fd_is[i].name) || k->fds[i] >= 0)
+				continue;
+			/* Not for the programs that a ULSP may run. */
+			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+			k->fds[i] = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+			if (k->fds[i] < 0)
+				r = -errno;
+		}
+		if (r)
+			break;
+	}
+	free(copy);
+	for (int i = 0; i < FDS && !r; i++)
+		if (k->fds[i] < 0)
+			r = -EINVAL;
+	return r;
+}
+
+static int parse_environment(struct ulsp *u, struct kernel *k)
+{
+	const char *fds = getenv("ULSP_FDS"), *abi = getenv("ULSP_ABI");
+	const char *name = getenv("ULSP_NAME"), *ring = getenv("ULSP_RING");
+	unsigned long number;
+	char *end;
+
+	if (!fds)
+		return -ENOTCONN;
+	if (!abi)
+		return -EPROTO;
+	number = strtoul(abi, &end, 10);
+	if (end == abi || *end || number != ULSP_ABI)
+		return -EPROTO;
+	if (!name || !*name || strlen(name) >= sizeof(u->name) || !ring)
+		return -EINVAL;
+	number = strtoul(ring, &end, 10);
+	if (end == ring || *end || number >= ULSP_MAX_RINGS)
+		return -EINVAL;
+	memcpy(u->name, name, strlen(name) + 1);
+	k->ring_number = (uint32_t)number;
+	return parse_fds(k, fds);
+}
+
+/* The descriptors must be what the daemon says: sizes are the ABI. */
+static int check_maps(struct kernel *k)
+{
+	for (int i = 0; i < FDS; i++) {
+		struct bpf_map_info info = {0};
+		uint32_t bytes = sizeof(info);
+		int r;
+
+		r = bpf_obj_get_info_by_fd(k->fds[i], &info, &bytes);
+		if (r)
+			return r == -EINVAL ? -EPROTO : r; /* no BPF object at all */
+		if (fd_is[i].type != BPF_MAP_TYPE_UNSPEC && info.type != fd_is[i].type)
+			return -EPROTO;
+		if (info.key_size != fd_is[i].key || info.value_size != fd_is[i].value)
+			return -EPROTO;
+		k->entries[i] = info.max_entries;
+	}
+	if (k->entries[FD_GROUPS] < ULSP_MAX_GROUPS || k->entries[FD_FILES] < ULSP_MAX_FILES ||
+	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_MAX_RINGS)
+		return -EPROTO;
+	return 0;
+}
+
+static int map_page(struct kernel *k)
+{
+	void *at = mmap(NULL, sizeof(*k->page), PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[FD_PAGE],
+			0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	k->page = at;
+	return 0;
+}
+
+static int claim_page(struct kernel *k)
+{
+	struct ulsp_page *p = k->page;
+
+	if ((p->magic && p->magic != ULSP_MAGIC) || (p->abi && p->abi != ULSP_ABI))
+		return -EPROTO;
+	p->magic = ULSP_MAGIC;
+	p->abi = ULSP_ABI;
+	k->before.received = p->received;
+	k->before.lost = p->lost;
+	k->before.verdicts = p->verdicts;
+	k->before.late = p->late;
+	__atomic_store_n(&p->pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
+	return 0;
+}
+
+static bool kernel_sent(const struct ulsp *u, uint32_t group, uint64_t *ret)
+{
+	const struct kernel *k = u->impl;
+	uint32_t at = group * ULSP_MAX_RINGS + k->ring_number;
+	struct ulsp_stream stream;
+
+	if (bpf_map_lookup_elem(k->fds[FD_STREAMS], &at, &stream))
+		return false;
+	*ret = stream.seq;
+	return true;
+}
+
+static bool kernel_empty(const struct ulsp *u)
+{
+	const struct kernel *k = u->impl;
+	struct pollfd p = {.fd = k->fds[FD_RING], .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
+/*
+ * Where counting starts.  A ring that is empty now has nothing of what was numbered so far, so the
+ * next number is the first that counts.  Otherwise it holds what a predecessor left: then the first
+ * that is seen starts the count, except for streams that are still at zero.
+ */
+static void start_tracks(struct ulsp *u)
+{
+	uint64_t sent[ULSP_MAX_GROUPS];
+	bool empty;
+
+	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++)
+		if (!kernel_sent(u, i, &sent[i]))
+			return; /* then each starts with its first message */
+	empty = kernel_empty(u);
+	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++)
+		if (empty || !sent[i])
+			ulsp_track_start(&u->tracks[i], sent[i] + 1);
+}
+
+static int on_record(void *ctx, void *data, size_t bytes)
+{
+	struct ulsp *u = ctx;
+
+	/* A negative return ends ring_buffer__consume() after this record. */
+	return ulsp_deliver(u, data, bytes, 0) ? 0 : -ECANCELED;
+}
+
+static void kernel_close(struct ulsp *u)
+{
+	struct kernel *k = u->impl;
+
+	ring_buffer__free(k->ring);
+	if (k->page)
+		munmap(k->page, sizeof(*k->page));
+	for (int i = 0; i < FDS; i++)
+		if (k->fds[i] >= 0)
+			close(k->fds[i]);
+	free(k);
+	u->impl = NULL;
+}
+
+static int kernel_open(struct ulsp *u, struct kernel *k)
+{
+	int r;
+
+	r = parse_environment(u, k);
+	if (r)
+		return r;
+	r = check_maps(k);
+	if (r)
+		return r;
+	r = map_page(k);
+	if (r)
+		return r;
+	k->ring = ring_buffer__new(k->fds[FD_RING], on_record, u, NULL);
+	if (!k->ring)
+		return -errno;
+	r = claim_page(k);
+	if (r)
+		return r;
+	start_tracks(u);
+	return ulsp_watch(u, k->fds[FD_RING]);
+}
+
+int ulsp_open(const struct ulsp_options *options, struct ulsp **ret)
+{
+	struct kernel *k;
+	struct ulsp *u;
+	int r;
+
+	if (!ret)
+		return -EINVAL;
+	r = ulsp_new(options, &kernel_backend, &u);
+	if (r)
+		return r;
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		ulsp_unref(u);
+		return -ENOMEM;
+	}
+	for (int i = 0; i < FDS; i++)
+		k->fds[i] = -1;
+	u->impl = k;
+	r = kernel_open(u, k);
+	if (r) {
+		kernel_close(u);
+		ulsp_unref(u);
+		return r;
+	}
+	ulsp_beat(u);
+	*ret = u;
+	return 0;
+}
+
+static void publish(struct ulsp *u)
+{
+	struct kernel *k = u->impl;
+	struct ulsp_page *p = k->page;
+
+	p->received = k->before.received + u->stats.received;
+	p->lost = k->before.lost + u->stats.lost;
+	p->verdicts = k->before.verdicts + u->stats.verdicts;
+	p->late = k->before.late + u->stats.late;
+}
+
+static void kernel_drain(struct ulsp *u)
+{
+	struct kernel *k = u->impl;
+
+	ring_buffer__consume(k->ring);
+	publish(u);
+}
+
+/*
+ * The scope's bit goes first: programs look only for scopes that have one, so an entry is never
+ * there unseen.
+ */
+static int kernel_put(struct ulsp *u, const struct ulsp_message *m,
+		      const struct ulsp_cache_key *key, const struct ulsp_cache_entry *entry,
+		      uint32_t ttl_ms)
+{
+	struct kernel *k = u->impl;
+
+	(void)m;
+	(void)ttl_ms;
+	__atomic_or_fetch(&k->page->scopes, 1u << key->scope, __ATOMIC_SEQ_CST);
+	return bpf_map_update_elem(k->fds[FD_CACHE], key, entry, BPF_ANY);
+}
+
+static void kernel_beat(struct ulsp *u, bool alive)
+{
+	struct kernel *k = u->impl;
+
+	publish(u);
+	__atomic_store_n(&k->page->heartbeat_ns, alive ? u->beat_ns : 0, __ATOMIC_RELEASE);
+}
+
+static void kernel_group_name(const struct ulsp *u, uint32_t group, uint32_t generation,
+			      char name[ULSP_NAME_BYTES])
+{
+	struct kernel *k = u->impl;
+	struct ulsp_group now;
+
+	if (!k->groups[group].generation || k->groups[group].generation != generation) {
+		if (!bpf_map_lookup_elem(k->fds[FD_GROUPS], &group, &now)) {
+			now.name[ULSP_NAME_BYTES - 1] = '\0';
+			memcpy(k->groups[group].name, now.name, ULSP_NAME_BYTES);
+			k->groups[group].generation = generation;
+		}
+		if (!k->groups[group].name[0])
+			snprintf(k->groups[group].name, ULSP_NAME_BYTES, "#%u", group);
+	}
+	memcpy(name, k->groups[group].name, ULSP_NAME_BYTES);
+}
+
+static void kernel_file_name(const struct ulsp *u, uint16_t file, uint32_t generation,
+			     char name[ULSP_PATH_BYTES])
+{
+	struct kernel *k = u->impl;
+	uint32_t at = file;
+	char now[ULSP_PATH_BYTES];
+
+	if (!k->files[file].generation || k->files[file].generation != generation)
+		if (!bpf_map_lookup_elem(k->fds[FD_FILES], &at, now)) {
+			now[ULSP_PATH_BYTES - 1] = '\0';
+			memcpy(k->files[file].name, now, ULSP_PATH_BYTES);
+			k->files[file].generation = generation;
+		}
+	memcpy(name, k->files[file].name, ULSP_PATH_BYTES);
+}
+
+static int kernel_generation(const struct ulsp *u, uint32_t group, uint32_t *ret)
+{
+	const struct kernel *k = u->impl;
+	struct ulsp_group now;
+	int r;
+
+	r = bpf_map_lookup_elem(k->fds[FD_GROUPS], &group, &now);
+	if (!r)
+		*ret = now.generation;
+	return r;
+}
+
+static const struct ulsp_backend kernel_backend = {
+	.drain = kernel_drain,
+	.put = kernel_put,
+	.beat = kernel_beat,
+	.sent = kernel_sent,
+	.empty = kernel_empty,
+	.group_name = kernel_group_name,
+	.file_name = kernel_file_name,
+	.generation = kernel_generation,
+	.close = kernel_close,
+};

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+libulsp_SRC := ulsp/handle.c ulsp/kernel.c ulsp/test.c ulsp/message.c ulsp/verdict.c \
+	ulsp/track.c ulsp/format.c ulsp/process.c ulsp/cgroup.c
+libulsp_LIBS := -lbpf -lelf -lz
+ulsp-log_SRC := ulsp/log.c ulsp/sink.c
+ulsp-firewall_SRC := ulsp/firewall.c ulsp/rules.c

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "verdict.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "handle.h"
+
+_Static_assert((int)ULSP_COVER_FLOW == ULSP_SCOPE_FLOW &&
+		       (int)ULSP_COVER_DESTINATION == ULSP_SCOPE_DESTINATION &&
+		       (int)ULSP_COVER_PROCESS == ULSP_SCOPE_PROCESS,
+	       "the public names of the scopes");
+
+/* The address and port that the rules judge: see struct dec_key. */
+static void judged(const struct ulsp_msg *m, const __u8 **ret_addr, __u16 *ret_port)
+{
+	switch (m->op) {
+	case ULSP_OP_BIND:
+	case ULSP_OP_LISTEN:
+		*ret_addr = m->local;
+		*ret_port = m->local_port;
+		break;
+	case ULSP_OP_ACCEPT:
+	case ULSP_OP_RECVFROM:
+		*ret_addr = m->remote;
+		*ret_port = m->local_port;
+		break;
+	default:
+		*ret_addr = m->remote;
+		*ret_port = m->remote_port;
+	}
+}
+
+int ulsp_cache_key_of(const struct ulsp_msg *m, enum ulsp_scope scope, struct ulsp_cache_key *ret)
+{
+	struct ulsp_cache_key key = {.group = m->group, .rule = m->rule, .op = m->op};
+	const __u8 *addr;
+	__u16 port;
+
+	key.scope = (__u8)scope;
+	switch (scope) {
+	case ULSP_SCOPE_FLOW:
+	case ULSP_SCOPE_DESTINATION:
+		judged(m, &addr, &port);
+		key.proto = m->proto;
+		key.family = m->family;
+		memcpy(key.addr, addr, m->family == 4 ? 4 : 16);
+		if (scope == ULSP_SCOPE_FLOW)
+			key.port = port;
+		break;
+	case ULSP_SCOPE_PROCESS:
+		if (!m->tgid || !m->start_ns)
+			return -EINVAL;
+		key.tgid = m->tgid;
+		key.start_ns = m->start_ns;
+		break;
+	default:
+		return -EINVAL;
+	}
+	*ret = key;
+	return 0;
+}
+
+__u32 ulsp_cache_ttl_ms(__u32 wanted_ms, __u32 rule_ms)
+{
+	if (!wanted_ms)
+		return rule_ms ? rule_ms : ULSP_TTL_DEFAULT_MS;
+	return rule_ms && rule_ms < wanted_ms ? rule_ms : wanted_ms;
+}
+
+static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
+		const struct ulsp_cache *cache)
+{
+	struct ulsp_cache_entry entry = {.verdict = (__u8)verdict, .error = (__s16)error};
+	struct ulsp_cache wanted = {.cover = ULSP_COVER_FLOW};
+	struct ulsp_cache_key key;
+	struct ulsp *u;
+	__u32 ttl_ms, generation;
+	int r;
+
+	if (!m || !ulsp_is_ask(m))
+		return -EINVAL;
+	if (cache) {
+		r = ulsp_sized_in(&wanted, sizeof(wanted), cache,
+				  offsetof(struct ulsp_cache, ttl_ms) + sizeof(wanted.ttl_ms));
+		if (r)
+			return r;
+	}
+	r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)wanted.cover, &key);
+	if (r)
+		return r;
+	u = m->u;
+	if (!u->backend)
+		return -ENOTCONN;
+	r = u->backend->generation(u, m->raw.group, &generation);
+	if (r)
+		return r;
+	if (generation != m->raw.generation) {
+		u->stats.late++;
+		return -ESTALE;
+	}
+	ttl_ms = ulsp_cache_ttl_ms(wanted.ttl_ms, m->raw.cache_ms);
+	entry.generation = m->raw.generation;
+	entry.expires_ns = ulsp_now_ns(CLOCK_MONOTONIC) + (__u64)ttl_ms * 1000000u;
+	r = u->backend->put(u, m, &key, &entry, ttl_ms);
+	if (!r)
+		u->stats.verdicts++;
+	return r;
+}
+
+int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache)
+{
+	return give(m, ULSP_VERDICT_ALLOW, 0, cache);
+}
+
+int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache)
+{
+	if (error >= 0 || error < -4095)
+		return -EINVAL;
+	return give(m, ULSP_VERDICT_DENY, error, cache);
+}
