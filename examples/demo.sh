@@ -83,8 +83,8 @@ say "1. Check it, start a private instance with it"
 outside ulspctl check "$TMP/policy.ulsp"
 ulspd --foreground --policy "$TMP/policy.ulsp" 2>"$TMP/ulspd.log" &
 PIDS+=($!)
-for _ in $(seq 100); do ulspctl version >/dev/null 2>&1 && break; sleep 0.1; done
-ulspctl version >/dev/null 2>&1 || { echo "ulspd did not start:"; cat "$TMP/ulspd.log"; exit 1; }
+for _ in $(seq 100); do ulspctl group list >/dev/null 2>&1 && break; sleep 0.1; done
+ulspctl group list >/dev/null 2>&1 || { echo "ulspd did not start:"; cat "$TMP/ulspd.log"; exit 1; }
 for _ in $(seq 50); do curl -s -o /dev/null http://127.0.0.1:8444/ && break; sleep 0.1; done
 outside ulspctl group list
 

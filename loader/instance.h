@@ -4,12 +4,14 @@
  * share, and the loaded policy's text.
  *
  *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
+ *   BPFFS/ulsp/NAME/monitor
  *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache}
  *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
  *   BPFFS/ulsp/NAME/link/GROUP/CGROUPID/HOOK
  *
  * The pins are the truth: instance_open() adopts what is there after checking
  * its ABI, or makes it.  Nothing here logs; causes come back in `err`.
+ * Names of groups and ULSPs are escaped: bpffs refuses '.' in a name.
  */
 #ifndef INSTANCE_H
 #define INSTANCE_H
@@ -32,13 +34,17 @@ struct instance {
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
 	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks; /* map fds */
+	int monitor;		    /* ring 0 */
 	struct ulsp_group *group;   /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
 	struct ulsp_stream *stream; /* mmapped, read only */
 	bool adopted;               /* pins were there before */
 };
 
-/* -EEXIST: pins of another ABI version (text says how to remove them); -ENOTSUP: no bpffs. */
+/* The run directory of an instance: $ULSP_RUN_DIR or /run/ulsp, and its name. */
+int instance_run_dir(const char *name, char *buf, size_t bytes);
+
+/* -EBUSY: another daemon runs the instance.  -EEXIST: pins of another ABI version (text says how to remove them); -ENOTSUP: no bpffs. */
 int instance_open(const char *name, struct instance **ret, struct err *e);
 void instance_close(struct instance **i); /* fds and mappings; pins stay */
 /* Detach and unpin everything of an instance, also of another ABI. */

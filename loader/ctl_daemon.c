@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* ulspctl version, shutdown: the daemon itself. */
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "ctl.h"
+#include "pins.h"
+#include "probe.h"
+
+int cmd_version(struct ctl *c, int argc, char **argv)
+{
+	scoped(ctl_put) struct json_object *answer = NULL, *o = NULL;
+	struct err e = {0};
+
+	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
+		return CTL_USAGE;
+	if (optind != argc)
+		return ctl_usage(c, "takes no argument");
+	ctl_ask(c->instance, ctl_request(CONTROL_VERSION_GET), NULL, 0, &answer, &e);
+	if (!c->json) {
+		printf("ulspctl %s (protocol %d, ABI %d)\n", ULSP_VERSION, CONTROL_VERSION,
+		       ULSP_ABI);
+		if (answer)
+			printf("ulspd %s (protocol %lld, ABI %lld), pid %lld, instance %s\n",
+			       ctl_get_string(answer, "version"), ctl_get_int(answer, "protocol"),
+			       ctl_get_int(answer, "abi"), ctl_get_int(answer, "pid"), c->instance);
+		else
+			printf("ulspd: %s\n", e.text);
+		return CTL_OK;
+	}
+	o = json_object_new_object();
+	json_object_object_add(o, "ok", json_object_new_boolean(true));
+	ctl_add(o, "version", ULSP_VERSION);
+	json_object_object_add(o, "protocol", json_object_new_int(CONTROL_VERSION));
+	json_object_object_add(o, "abi", json_object_new_int(ULSP_ABI));
+	json_object_object_add(o, "ulspd", json_object_get(answer));
+	ctl_print_json(o);
+	return CTL_OK;
+}
+
+/* Without a daemon the pins are still in force: take them down here. */
+static int shutdown_pins(struct ctl *c)
+{
+	scoped(scope_free) char *escaped = pin_escape(c->instance), *path = NULL;
+	char bpffs[PATH_MAX];
+	struct err e = {0};
+
+	if (geteuid())
+		return ctl_fail(c, "no ulspd runs for instance %s, and its pins need root: use sudo",
+				c->instance);
+	if (!escaped || probe_bpffs(bpffs, sizeof(bpffs)) ||
+	    !(path = pin_path("%s/ulsp/%s", bpffs, escaped)) || access(path, F_OK))
+		return ctl_fail(c, "no ulspd runs for instance %s and nothing is pinned",
+				c->instance);
+	if (instance_destroy(c->instance, &e))
+		return ctl_fail(c, "%s", e.text);
+	if (c->json)
+		puts("{\"ok\":true,\"daemon\":false}");
+	else
+		puts("no ulspd ran; detached and unpinned");
+	return CTL_OK;
+}
+
+int cmd_shutdown(struct ctl *c, int argc, char **argv)
+{
+	static const struct option options[] = {{"keep", no_argument, NULL, 'k'}, {0}};
+	struct json_object *request;
+	scoped(ctl_put) struct json_object *answer = NULL;
+	scoped(scope_close) int fd = -1;
+	bool keep = false;
+	int got, r;
+
+	while ((got = ctl_getopt(c, argc, argv, "k", options)) != -1)
+		keep = true;
+	if (optind != argc)
+		return ctl_usage(c, "takes no argument");
+	if (!keep && ctl_connect(c->instance, &fd, NULL) == -ENOTCONN)
+		return shutdown_pins(c);
+	request = ctl_request(CONTROL_SHUTDOWN);
+	json_object_object_add(request, "keep", json_object_new_boolean(keep));
+	r = ctl_call(c, request, &answer);
+	if (r != CTL_OK)
+		return r;
+	if (c->json)
+		ctl_print_json(answer);
+	else
+		puts(keep ? "ulspd ends; the policy stays enforced"
+			  : "detached, unpinned; ulspd ends");
+	return CTL_OK;
+}

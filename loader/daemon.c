@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "probe.h"
+
+/* ---- start ---- */
+
+/* What is missing, all of it, each with its fix. */
+static int check_kernel(struct err *e)
+{
+	scoped(scope_free) struct probe_row *rows = NULL;
+	size_t n, missing = 0;
+	int r = probe_all(&rows, &n);
+
+	if (r)
+		return err_set(e, r, "probing the kernel failed: %s", strerror(-r));
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i].ok || !rows[i].required)
+			continue;
+		log_error("%s: %s", rows[i].id, rows[i].why);
+		missing++;
+	}
+	return missing ? err_set(e, -ENOTSUP, "%zu required capabilities are missing", missing) : 0;
+}
+
+static void on_cgroups(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	enforced_follow(d->now, d->instance, &d->root, d->members);
+}
+
+static int load(struct daemon *d, struct err *e)
+{
+	const struct compiled_source source = {.paths = &d->options.policy, .npaths = 1};
+	struct pol_diags diags;
+	int r = transaction_load(d, &source, &diags, e);
+
+	for (size_t i = 0; i < diags.n; i++) {
+		const struct pol_diag *g = &diags.v[i];
+
+		log_at(g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING, "%s:%u:%u: %s",
+		       g->file ? g->file : d->options.policy, g->line, g->col, g->text);
+	}
+	pol_diags_fini(&diags);
+	if (!r)
+		log_notice("loaded %s: generation %u, %zu groups", d->options.policy,
+			   d->now->generation, d->now->n);
+	return r;
+}
+
+/* An adopted policy stays in force when the new one is bad: a restart must not open the gate. */
+static int load_at_start(struct daemon *d, struct err *e)
+{
+	int r = d->options.policy ? load(d, e) : 0;
+
+	if (!r || !d->now->compiled)
+		return r;
+	log_error("%s", e->text);
+	log_error("keeping the policy of generation %u", d->now->generation);
+	return 0;
+}
+
+static int open_parts(struct daemon *d, struct err *e)
+{
+	struct compiled *none = NULL;
+	char path[PATH_MAX];
+	int r;
+
+	r = control_path(d->options.instance, path, sizeof(path));
+	if (r)
+		return err_set(e, r, "the run directory's path is too long");
+	r = cgroup_root_open(d->options.cgroup_root, &d->root, e);
+	if (!r)
+		r = check_kernel(e);
+	if (!r)
+		r = instance_open(d->options.instance, &d->instance, e);
+	if (!r)
+		r = members_new(d->event, &d->root, on_cgroups, d, &d->members);
+	if (!r)
+		r = enforced_new(&none, 0, &d->now);
+	if (!r)
+		r = supervisor_new(d->event, d->instance, &d->supervisor, e);
+	if (!r)
+		r = monitor_new(d->event, d->instance, &d->root, &d->monitor);
+	if (!r && d->instance->adopted)
+		r = daemon_adopt(d, e);
+	if (!r)
+		r = load_at_start(d, e);
+	if (r)
+		return r;
+	enforced_follow(d->now, d->instance, &d->root, d->members);
+	return server_new(d->event, path, requests_handle, d, &d->server, e);
+}
+
+int daemon_open(const struct daemon_options *o, sd_event *event, struct daemon **ret,
+		struct err *e)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->options = *o;
+	d->event = event;
+	d->root.fd = -1;
+	r = open_parts(d, e);
+	if (r) {
+		if (!*e->text)
+			err_set(e, r, "%s", strerror(-r));
+		/* what this start made goes again; what was there before stays */
+		d->destroy = d->instance && !d->instance->adopted;
+		daemon_close(&d);
+		return r;
+	}
+	*ret = d;
+	return 0;
+}
+
+/* ---- reload ---- */
+
+void daemon_reload(struct daemon *d)
+{
+	struct err e = {0};
+
+	if (!d->options.policy) {
+		log_warning("SIGHUP: nothing to reload, started without --policy");
+		return;
+	}
+	sd_notify(0, "RELOADING=1");
+	if (load(d, &e)) {
+		log_error("%s", e.text);
+		log_error("keeping the policy of generation %u", d->now->generation);
+		sd_notifyf(0, "READY=1\nSTATUS=Reload failed, enforcing generation %u: %s",
+			   d->now->generation, e.text);
+		return;
+	}
+	sd_notifyf(0, "READY=1\nSTATUS=Enforcing generation %u, %zu groups", d->now->generation,
+		   d->now->n);
+}
+
+/* ---- end ---- */
+
+/* The cgroups of `ulspctl run`.  Ephemeral: their programs would go on without a policy. */
+static void remove_run_cgroups(struct daemon *d)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "ulsp/%s", d->options.instance);
+
+	if (n > 0 && (size_t)n < sizeof(path) && d->options.ephemeral)
+		cgroup_remove(&d->root, path, 2000);
+	else
+		for (size_t i = 0; d->now && i < d->now->n; i++) {
+			if (!run_cgroup(d->instance, d->now->groups[i].policy->name, path,
+					sizeof(path)))
+				unlinkat(d->root.fd, path, AT_REMOVEDIR);
+		}
+	snprintf(path, sizeof(path), "ulsp/%s", d->options.instance);
+	unlinkat(d->root.fd, path, AT_REMOVEDIR);
+	unlinkat(d->root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
+}
+
+/* The socket is gone already; what a refused program's log needs stays. */
+static void remove_run_files(const char *instance)
+{
+	char dir[PATH_MAX], lock[PATH_MAX + 8];
+
+	if (instance_run_dir(instance, dir, sizeof(dir)))
+		return;
+	snprintf(lock, sizeof(lock), "%s/lock", dir);
+	unlink(lock);
+	rmdir(dir);
+}
+
+static void answer_last(struct daemon *d, int error, const struct err *e)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "ok", json_object_new_boolean(!error));
+	if (error)
+		json_object_object_add(o, "error", json_object_new_string(e->text));
+	client_answer(d->last_client, o);
+}
+
+void daemon_close(struct daemon **dp)
+{
+	struct daemon *d = *dp;
+	struct err e = {0};
+	bool destroy;
+	int r = 0;
+
+	*dp = NULL;
+	if (!d)
+		return;
+	destroy = d->instance && (d->destroy || d->options.ephemeral);
+	/* while the instance is locked: the socket's name is ours only so long */
+	if (d->server)
+		server_stop(d->server);
+	if (destroy && d->root.fd >= 0)
+		remove_run_cgroups(d);
+	monitor_free(&d->monitor);
+	supervisor_free(&d->supervisor);
+	members_free(&d->members);
+	enforced_free(&d->now);
+	if (destroy) { /* locked until all is gone */
+		r = instance_destroy(d->options.instance, &e);
+		remove_run_files(d->options.instance);
+	}
+	if (r)
+		log_error("%s", e.text);
+	instance_close(&d->instance);
+	if (d->last_client)
+		answer_last(d, r, &e);
+	server_free(&d->server);
+	cgroup_root_close(&d->root);
+	free(d);
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "requests.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "explain.h"
+#include "format.h"
+
+/* ---- groups ---- */
+
+int group_counts(const struct daemon *d, const struct group *g, struct ulsp_group_count *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	scoped(scope_free) struct ulsp_group_count *v = NULL;
+	struct ulsp_group_count sum = {0};
+
+	if (cpus < 1)
+		return cpus;
+	v = calloc((size_t)cpus, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(d->instance->gcount, &g->slot, v))
+		return -errno;
+	for (int c = 0; c < cpus; c++) {
+		for (size_t op = 0; op < ULSP_OP_COUNT; op++) {
+			sum.ops[op][0] += v[c].ops[op][0];
+			sum.ops[op][1] += v[c].ops[op][1];
+		}
+		for (size_t i = 0; i < ULSP_REASON_COUNT; i++)
+			sum.reasons[i] += v[c].reasons[i];
+	}
+	*ret = sum;
+	return 0;
+}
+
+static void add_ops(struct json_object *o, const struct ulsp_group_count *count)
+{
+	struct json_object *ops = json_object_new_object(), *reasons = json_object_new_object();
+
+	for (uint8_t op = 0; op < ULSP_OP_COUNT; op++) {
+		struct json_object *one = json_object_new_object();
+
+		add_int(one, "allowed", count->ops[op][0]);
+		add_int(one, "denied", count->ops[op][1]);
+		json_object_object_add(ops, ulsp_op_word(op), one);
+	}
+	for (uint8_t i = 0; i < ULSP_REASON_COUNT; i++)
+		add_int(reasons, ulsp_reason_word(i), count->reasons[i]);
+	json_object_object_add(o, "ops", ops);
+	json_object_object_add(o, "reasons", reasons);
+}
+
+/*
+ * A rule can have several records (listen is judged by copies of bind rules):
+ * one line for each rule as written, then the default and what is implied.
+ */
+static int add_rules(const struct request *r, const struct group *g, struct json_object *o)
+{
+	const struct compiled *c = r->d->now->compiled;
+	const struct pol_table *t = group_table(r->d->now, g);
+	size_t lines = g->policy->nrules + 2;
+	scoped(scope_free) struct ulsp_rule_count *live = calloc(t->nrules + 1, sizeof(*live));
+	scoped(scope_free) struct ulsp_rule_count *sum = calloc(lines, sizeof(*sum));
+	scoped(scope_free) uint32_t *record = calloc(lines, sizeof(*record));
+	struct json_object *list = json_object_new_array();
+	struct ulsp_rule_count carried;
+	int result;
+
+	json_object_object_add(o, "rules", list);
+	if (!live || !sum || !record)
+		return -ENOMEM;
+	result = image_counts(g->image, live, t->nrules);
+	if (result)
+		return result;
+	memset(record, 0xff, lines * sizeof(*record));
+	for (uint32_t i = 0; i < t->nrules; i++) {
+		struct dec_rule rule = {0};
+		size_t line;
+
+		dec_rule_at(t->words, i, &rule);
+		line = t->rules[i]			    ? (size_t)(t->rules[i] - g->policy->rules)
+		       : rule.reason == ULSP_REASON_DEFAULT ? lines - 2
+							    : lines - 1;
+		sum[line].hits += live[i].hits;
+		sum[line].audited += live[i].audited;
+		if (record[line] == UINT32_MAX)
+			record[line] = i;
+	}
+	for (size_t i = 0; i < lines; i++) {
+		struct json_object *one;
+		scoped(scope_free) char *place = NULL, *text = NULL;
+
+		if (record[i] == UINT32_MAX)
+			continue;
+		if (i < g->policy->nrules &&
+		    !instance_carried(r->d->instance, g->policy->rules[i].id, &carried)) {
+			sum[i].hits += carried.hits;
+			sum[i].audited += carried.audited;
+		}
+		one = json_object_new_object();
+		place = explain_place(c, g->policy, record[i]);
+		text = explain_text(c, g->policy, record[i]);
+		add_string(one, "rule", place);
+		add_string(one, "text", text);
+		add_int(one, "hits", sum[i].hits);
+		add_int(one, "audited", sum[i].audited);
+		json_object_array_add(list, one);
+	}
+	return 0;
+}
+
+static const char *ring_name(const struct daemon *d, size_t ring)
+{
+	if (ring == ULSP_RING_MONITOR)
+		return "monitor";
+	for (size_t i = 0; i < d->supervisor->n; i++) {
+		if (d->supervisor->v[i]->maps.slot == ring && !d->supervisor->v[i]->dropped)
+			return d->supervisor->v[i]->name;
+	}
+	return NULL;
+}
+
+static void add_streams(const struct request *r, const struct group *g, struct json_object *o)
+{
+	struct json_object *list = json_object_new_array();
+
+	json_object_object_add(o, "streams", list);
+	for (size_t ring = 0; ring < ULSP_MAX_RINGS; ring++) {
+		const struct ulsp_stream *s =
+			&r->d->instance->stream[g->slot * ULSP_MAX_RINGS + ring];
+		const char *name = ring_name(r->d, ring);
+		struct json_object *one;
+
+		if (!name)
+			continue;
+		one = json_object_new_object();
+		add_string(one, "to", name);
+		add_int(one, "sent", s->seq);
+		add_int(one, "lost", s->lost);
+		json_object_array_add(list, one);
+	}
+}
+
+/* ---- ULSPs ---- */
+
+static void add_ulsp(const struct daemon *d, const struct supervised *p, struct json_object *o)
+{
+	static const char *const restarts[] = {[POL_RESTART_ALWAYS] = "always",
+					       [POL_RESTART_ON_FAILURE] = "on-failure",
+					       [POL_RESTART_NEVER] = "never"};
+	uint64_t sent = 0, lost = 0, now, age = supervised_heartbeat_age_ms(p);
+	struct json_object *argv = json_object_new_array();
+	const struct ulsp_page *page = p->maps.mapped;
+
+	for (size_t g = 0; g < ULSP_MAX_GROUPS; g++) {
+		const struct ulsp_stream *s =
+			&d->instance->stream[g * ULSP_MAX_RINGS + p->maps.slot];
+
+		sent += s->seq;
+		lost += s->lost;
+	}
+	for (size_t i = 0; p->argv[i]; i++)
+		json_object_array_add(argv, json_object_new_string(p->argv[i]));
+	add_string(o, "name", p->name);
+	add_string(o, "state", supervised_state(p));
+	add_string(o, "why", p->pid ? NULL : p->why);
+	add_int(o, "pid", (uint64_t)p->pid);
+	add_string(o, "user", p->user);
+	json_object_object_add(o, "argv", argv);
+	add_string(o, "restart", restarts[p->restart]);
+	add_int(o, "restarts", p->restarts);
+	if (p->pid && !sd_event_now(p->owner->event, CLOCK_MONOTONIC, &now))
+		add_int(o, "running_ms", now > p->started_us ? (now - p->started_us) / 1000 : 0);
+	if (age != UINT64_MAX)
+		add_int(o, "heartbeat_ms", age);
+	add_int(o, "ring", p->maps.slot);
+	add_int(o, "ring_bytes", p->ring_bytes);
+	add_flag(o, "asked", p->asked);
+	add_int(o, "sent", sent);
+	add_int(o, "ring_full", lost);
+	add_int(o, "received", page ? page->received : 0);
+	add_int(o, "lost", page ? page->lost : 0);
+	add_int(o, "verdicts", page ? page->verdicts : 0);
+	add_int(o, "late", page ? page->late : 0);
+}
+
+static void add_ulsps(const struct request *r)
+{
+	struct json_object *list = json_object_new_array();
+
+	json_object_object_add(r->answer, "ulsps", list);
+	for (size_t i = 0; i < r->d->supervisor->n; i++) {
+		struct json_object *o;
+
+		if (r->d->supervisor->v[i]->dropped)
+			continue;
+		o = json_object_new_object();
+		add_ulsp(r->d, r->d->supervisor->v[i], o);
+		json_object_array_add(list, o);
+	}
+}
+
+static int find_ulsp(const struct request *r, struct supervised **ret)
+{
+	const char *name = control_string(r->in, "ulsp");
+	struct supervised *p = supervisor_find(r->d->supervisor, name);
+
+	if (!p)
+		return err_set(r->e, -ENOENT, "no ulsp \"%.60s\"", name);
+	*ret = p;
+	return 0;
+}
+
+int request_ulsp_list(const struct request *r)
+{
+	add_ulsps(r);
+	return 0;
+}
+
+int request_ulsp_show(const struct request *r)
+{
+	struct supervised *p;
+	struct json_object *o;
+	int result = find_ulsp(r, &p);
+
+	if (result)
+		return result;
+	o = json_object_new_object();
+	json_object_object_add(r->answer, "ulsp", o);
+	add_ulsp(r->d, p, o);
+	return 0;
+}
+
+int request_ulsp_restart(const struct request *r)
+{
+	struct supervised *p;
+	int result = find_ulsp(r, &p);
+
+	if (!result)
+		supervised_restart(p);
+	return result;
+}
+
+/* ---- all ---- */
+
+static void add_control(const struct request *r)
+{
+	const struct server_counts *c = server_counts(r->d->server);
+	struct json_object *o = json_object_new_object();
+
+	add_int(o, "clients", c->clients);
+	add_int(o, "requests", c->requests);
+	add_int(o, "malformed", c->malformed);
+	add_int(o, "timed_out", c->timed_out);
+	add_int(o, "refused", c->refused);
+	json_object_object_add(r->answer, "control", o);
+}
+
+int request_stats(const struct request *r)
+{
+	struct json_object *list = json_object_new_array();
+	struct group *only = NULL;
+	int result = control_string(r->in, "group") ? request_group(r, &only) : 0;
+
+	json_object_object_add(r->answer, "groups", list);
+	for (size_t i = 0; !result && i < r->d->now->n; i++) {
+		const struct group *g = &r->d->now->groups[i];
+		struct json_object *o;
+		struct ulsp_group_count count;
+
+		if (only && g != only)
+			continue;
+		result = group_counts(r->d, g, &count);
+		if (result)
+			return err_set(r->e, result, "counters of group %s: %s", g->policy->name,
+				       strerror(-result));
+		o = json_object_new_object();
+		json_object_array_add(list, o);
+		add_string(o, "name", g->policy->name);
+		add_string(o, "mode", mode_word(r->d->instance->group[g->slot].mode));
+		add_ops(o, &count);
+		add_streams(r, g, o);
+		result = add_rules(r, g, o);
+	}
+	if (result)
+		return result;
+	add_int(r->answer, "generation", r->d->now->generation);
+	add_ulsps(r);
+	add_control(r);
+	return 0;
+}

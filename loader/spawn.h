@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Start one ULSP process: descriptors 3.. placed, privileges gone for good,
+ * environment its own.
+ */
+#ifndef SPAWN_H
+#define SPAWN_H
+
+#include <sys/types.h>
+
+#include "instance.h"
+
+enum { SPAWN_FDS = 6 }; /* ring page cache groups files streams, as 3..8 */
+
+struct spawn {
+	char *const *argv;
+	const char *user;
+	const char *name, *instance;
+	unsigned ring;
+	int fds[SPAWN_FDS];
+};
+
+/*
+ * Returns the process id once the program runs, and the reading end of its
+ * stderr; or a negative errno with the cause.
+ */
+pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The ULSPs of an instance: started in the order of the policy, unprivileged,
+ * with their descriptors and a clean environment; started again with back-off.
+ *
+ * A ULSP's ring, page and cache are the instance's and outlive its process:
+ * messages wait in the ring, and its heartbeat is 0 as long as no process runs.
+ * A ULSP gets SIGTERM when the daemon dies, so that a new daemon can start it
+ * again on the same ring; two never read one ring.
+ */
+#ifndef SUPERVISE_H
+#define SUPERVISE_H
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "instance.h"
+#include "policy.h"
+
+enum {
+	ULSP_BACKOFF_MIN_MS = 100,
+	ULSP_BACKOFF_MAX_MS = 30000,
+	ULSP_STABLE_MS = 10000, /* a run this long makes the next back-off short again */
+	ULSP_STOP_MS = 3000,    /* from SIGTERM to SIGKILL */
+};
+
+struct supervisor;
+
+struct supervised {
+	struct supervisor *owner;
+	/* as the policy says, copied */
+	char *name, *user;
+	char **argv;
+	enum pol_restart restart;
+	uint64_t ring_bytes;
+	bool asked;
+
+	struct ulsp_maps maps;
+	pid_t pid; /* 0: no process */
+	unsigned restarts;
+	bool stopping; /* it was told to end */
+	bool again;    /* start it when it has ended, whatever the policy says */
+	bool dropped;  /* forget it when it has ended */
+	uint64_t started_us, backoff_us; /* CLOCK_MONOTONIC; the next one */
+	char why[160]; /* it doesn't run */
+
+	sd_event_source *child, *timer, *output;
+	char line[1024]; /* of its stderr, not complete yet */
+	size_t line_bytes;
+};
+
+struct supervisor {
+	sd_event *event;
+	struct instance *instance;
+	struct supervised **v; /* in the order of the policy */
+	size_t n;
+	int groups_fd, files_fd, streams_fd; /* read-only, for ULSPs */
+};
+
+int supervisor_new(sd_event *event, struct instance *i, struct supervisor **ret, struct err *e);
+/* Ends every process: SIGTERM, then SIGKILL; waits for them.  Rings stay. */
+void supervisor_free(struct supervisor **s);
+
+struct supervised *supervisor_find(const struct supervisor *s, const char *name);
+/* Known by that name, or made with its ring; not started. */
+int supervisor_add(struct supervisor *s, const struct pol_ulsp *u, struct supervised **ret,
+		   bool *ret_new, struct err *e);
+/* Ends its process and forgets it with its ring. */
+void supervisor_drop(struct supervisor *s, struct supervised *p);
+/* Order as in the policy, from now on. */
+void supervisor_order(struct supervisor *s, const struct pol_policy *p);
+
+/* Whether the policy's definition differs from what runs. */
+bool supervised_differs(const struct supervised *p, const struct pol_ulsp *u);
+int supervised_define(struct supervised *p, const struct pol_ulsp *u);
+/* Returns when the program was executed, or says why it could not be. */
+int supervised_start(struct supervised *p, struct err *e);
+void supervised_restart(struct supervised *p);
+/* "starting", "running", "silent", "backing-off", "stopped". */
+const char *supervised_state(const struct supervised *p);
+uint64_t supervised_heartbeat_age_ms(const struct supervised *p); /* UINT64_MAX: none */
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A ULSP's ring, page and verdict cache, and their slot in the arrays through
+ * which programs reach them.  The slot is where the pinned ring is entered.
+ */
+#include "instance.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cleanup.h"
+#include "pins.h"
+
+enum {
+	RING_BYTES_DEFAULT = 1 << 20,
+	CACHE_ENTRIES = 1 << 16, /* flows with a verdict; the least used goes first */
+};
+
+static __u32 map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+static __u32 map_entries(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.max_entries;
+}
+
+/* The slot that has this ring; else a free one. */
+static int find_slot(struct instance *i, int ring, uint8_t *ret)
+{
+	__u32 wanted = ring >= 0 ? map_id(ring) : 0, slot, id;
+	uint8_t unused = 0;
+
+	for (slot = ULSP_RING_MONITOR + 1; slot < ULSP_MAX_RINGS; slot++) {
+		if (bpf_map_lookup_elem(i->rings, &slot, &id)) {
+			if (!unused)
+				unused = (uint8_t)slot;
+		} else if (wanted && id == wanted) {
+			*ret = (uint8_t)slot;
+			return 0;
+		}
+	}
+	if (!unused)
+		return -ENOSPC;
+	*ret = unused;
+	return 0;
+}
+
+/* The pinned map, or a new one that takes the pin. */
+static int open_or_make(const char *dir, const char *what, enum bpf_map_type type, __u32 key,
+			__u32 value, __u32 entries, __u32 flags, int *ret)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+	scoped(scope_free) char *path = pin_path("%s/%s", dir, what), *name = NULL;
+	scoped(scope_close) int fd = -1;
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	fd = pin_open(path);
+	if (fd >= 0 && map_entries(fd) != entries) {
+		close(fd);
+		fd = -ENOENT; /* another size is wanted */
+	}
+	if (fd == -ENOENT) {
+		name = pin_path("ulsp_%s", what);
+		if (!name)
+			return -ENOMEM;
+		fd = bpf_map_create(type, name, key, value, entries, &opts);
+		if (fd < 0)
+			return -errno;
+		r = pin_replace(fd, path);
+		if (r)
+			return r;
+	}
+	if (fd < 0)
+		return fd;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static void fini(struct ulsp_maps *m)
+{
+	if (m->mapped)
+		munmap(m->mapped, sizeof(*m->mapped));
+	m->mapped = NULL;
+	scope_close(&m->ring);
+	scope_close(&m->page);
+	scope_close(&m->cache);
+	m->ring = m->page = m->cache = -1;
+}
+
+static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct ulsp_maps *m)
+{
+	scoped(scope_free) char *old_path = pin_path("%s/ring", dir);
+	scoped(scope_close) int old = old_path ? pin_open(old_path) : -ENOMEM;
+	__u32 slot;
+	void *page;
+	int r;
+
+	/* A ring of another size takes the slot of the one that it replaces. */
+	r = find_slot(i, old, &m->slot);
+	if (!r)
+		r = pin_mkdirs(dir);
+	if (!r)
+		r = open_or_make(dir, "ring", BPF_MAP_TYPE_RINGBUF, 0, 0, (__u32)ring_bytes, 0,
+				 &m->ring);
+	if (!r)
+		r = open_or_make(dir, "page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page), 1,
+				 BPF_F_MMAPABLE, &m->page);
+	if (!r)
+		r = open_or_make(dir, "cache", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ulsp_cache_key),
+				 sizeof(struct ulsp_cache_entry), CACHE_ENTRIES, 0, &m->cache);
+	if (r)
+		return r;
+	page = mmap(NULL, sizeof(struct ulsp_page), PROT_READ | PROT_WRITE, MAP_SHARED, m->page, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	m->mapped = page;
+	m->mapped->magic = ULSP_MAGIC;
+	m->mapped->abi = ULSP_ABI;
+	slot = m->slot;
+	/* The ring last: what finds it finds page and cache too. */
+	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||
+	    bpf_map_update_elem(i->caches, &slot, &m->cache, BPF_ANY) ||
+	    bpf_map_update_elem(i->rings, &slot, &m->ring, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+static void count_rings(struct instance *i)
+{
+	struct ulsp_meta meta;
+	__u32 slot, id, zero = 0, n = 0;
+
+	for (slot = 0; slot < ULSP_MAX_RINGS; slot++)
+		n += !bpf_map_lookup_elem(i->rings, &slot, &id);
+	if (bpf_map_lookup_elem(i->meta, &zero, &meta))
+		return;
+	meta.nrings = n;
+	bpf_map_update_elem(i->meta, &zero, &meta, BPF_ANY);
+}
+
+int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+		       struct ulsp_maps *ret, struct err *e)
+{
+	struct ulsp_maps m = {.ring = -1, .page = -1, .cache = -1};
+	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;
+	int r;
+
+	dir = escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
+	if (!dir)
+		return -ENOMEM;
+	if (!ring_bytes)
+		ring_bytes = RING_BYTES_DEFAULT;
+	if (ring_bytes > 1u << 31)
+		return err_set(e, -EINVAL, "ulsp %s: a ring has at most 2 GiB", ulsp);
+	r = make(i, dir, ring_bytes, &m);
+	if (r) {
+		fini(&m);
+		return err_set(e, r, "ulsp %s: can't make its ring of %llu bytes: %s", ulsp,
+			       (unsigned long long)ring_bytes,
+			       r == -ENOSPC ? "an instance has at most 31 ULSPs" : strerror(-r));
+	}
+	count_rings(i);
+	*ret = m;
+	return 0;
+}
+
+void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m)
+{
+	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;
+	__u32 slot = m->slot, group;
+	struct ulsp_stream none = {};
+
+	bpf_map_delete_elem(i->rings, &slot);
+	bpf_map_delete_elem(i->pages, &slot);
+	bpf_map_delete_elem(i->caches, &slot);
+	/* The slot's next ULSP counts from 1. */
+	for (group = 0; group < ULSP_MAX_GROUPS; group++) {
+		__u32 at = group * ULSP_MAX_RINGS + slot;
+
+		bpf_map_update_elem(i->streams, &at, &none, BPF_ANY);
+	}
+	dir = escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
+	if (dir)
+		pin_remove(dir);
+	fini(m);
+	count_rings(i);
+}
