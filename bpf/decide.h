@@ -89,6 +89,8 @@ enum {
 	DEC_H_WORDS = 1, /* size of the table */
 	DEC_H_RULES = 2, /* where rule 0 is */
 	DEC_H_RULE_COUNT = 3,
+	DEC_H_KINDS = 4, /* bit per kind of leaf in the table: code for others is removed */
+	DEC_H_TESTS = 5, /* of the longest chain */
 	DEC_H_ROOTS = 8,
 };
 #define DEC_MAGIC 0x31434544u /* "DEC1", little endian */
@@ -142,7 +144,7 @@ struct dec_test {
 	__u32 no, yes; /* leaves: DEC_RULE, DEC_NONE or DEC_CHAIN */
 	__u32 reserved;
 };
-enum { DEC_TEST_WORDS = sizeof(struct dec_test) / 4, DEC_CHAIN_MAX = 256 };
+enum { DEC_TEST_WORDS = sizeof(struct dec_test) / 4, DEC_CHAIN_MAX = 128 };
 
 /* A condition: lo <= value <= hi, both halves as one 128-bit number. */
 enum dec_on {
@@ -275,31 +277,35 @@ static __always_inline int dec_search64(const __u32 *tbl, __u64 words, __u64 map
 	return 0;
 }
 
-/* The leaf of a port function. */
+/* Whether a leaf is of a kind, which is no question when the table has none. */
+static __always_inline int dec_is(const __u32 *tbl, __u32 leaf, enum dec_kind kind)
+{
+	return tbl[DEC_H_KINDS] & 1u << kind && leaf >> DEC_KIND_SHIFT == kind;
+}
+
+/* The leaf of a port function; other leaves stay as they are. */
 static __always_inline int dec_function(const __u32 *tbl, __u64 words, __u32 leaf, __u64 key,
 					__u32 *ret_leaf)
 {
 	__u64 at = leaf & DEC_VALUE_MASK;
 
-	switch (leaf >> DEC_KIND_SHIFT) {
-	case DEC_NODE4:
+	if (dec_is(tbl, leaf, DEC_NODE4)) {
 		if (at > words - 8)
 			return DEC_FAULT;
 		dec_opaque(at);
 		tbl += at;
 		*ret_leaf = tbl[4 + dec_step(tbl, 1, key)];
-		return 0;
-	case DEC_NODE16:
+	} else if (dec_is(tbl, leaf, DEC_NODE16)) {
 		if (at > words - 2 * DEC_NODE)
 			return DEC_FAULT;
 		dec_opaque(at);
 		tbl += at;
 		*ret_leaf = tbl[DEC_NODE + dec_place(tbl, key)];
-		return 0;
-	case DEC_MAP:
+	} else if (dec_is(tbl, leaf, DEC_MAP)) {
 		return dec_search(tbl, words, at, key, ret_leaf);
+	} else {
+		*ret_leaf = leaf;
 	}
-	*ret_leaf = leaf;
 	return 0;
 }
 
@@ -314,28 +320,31 @@ static __always_inline __u64 dec_less128(__u64 a_hi, __u64 a_lo, __u64 b_hi, __u
 	return dec_less(a_hi, b_hi) | (dec_less(a_lo, b_lo) & ~dec_less(b_hi, a_hi));
 }
 
-/* What conditions are on, by enum dec_on: upper and lower half, and whether it is known. */
+/*
+ * What conditions are on: the halves of each enum dec_on are at its digits in
+ * DEC_FACT_HI and _LO.  Small: it is on the program's stack, which is 512 bytes.
+ */
 struct dec_facts {
-	__u64 v[8][3];
+	__u64 v[8];
+	__u32 known; /* bit per dec_on */
 };
+#define DEC_FACT_HI 0x05300u
+#define DEC_FACT_LO 0x76421u
 
 static __always_inline void dec_facts(const struct dec_key *key, struct dec_facts *f)
 {
-	__u64 task = dec_below(key->no_task, 1);
+	__u32 task = (__u32)dec_below(key->no_task, 1);
 
-	__builtin_memset(f, 0, sizeof(*f));
-	f->v[DEC_ON_NO_TASK][1] = key->no_task;
-	f->v[DEC_ON_NO_TASK][2] = 1;
-	f->v[DEC_ON_UID][1] = key->uid;
-	f->v[DEC_ON_UID][2] = task;
-	f->v[DEC_ON_EXE][0] = key->exe_dev;
-	f->v[DEC_ON_EXE][1] = key->exe_ino;
-	f->v[DEC_ON_EXE][2] = task;
-	f->v[DEC_ON_ADDR2][0] = (__u64)key->addr2[0] << 32 | key->addr2[1];
-	f->v[DEC_ON_ADDR2][1] = (__u64)key->addr2[2] << 32 | key->addr2[3];
-	f->v[DEC_ON_ADDR2][2] = 1;
-	f->v[DEC_ON_PORT2][1] = key->port2;
-	f->v[DEC_ON_PORT2][2] = 1;
+	f->v[0] = 0;
+	f->v[1] = key->no_task;
+	f->v[2] = key->uid;
+	f->v[3] = key->exe_dev;
+	f->v[4] = key->exe_ino;
+	f->v[5] = (__u64)key->addr2[0] << 32 | key->addr2[1];
+	f->v[6] = (__u64)key->addr2[2] << 32 | key->addr2[3];
+	f->v[7] = key->port2;
+	f->known = 1u << DEC_ON_NO_TASK | 1u << DEC_ON_ADDR2 | 1u << DEC_ON_PORT2 |
+		   task << DEC_ON_UID | task << DEC_ON_EXE;
 }
 
 /*
@@ -344,8 +353,9 @@ static __always_inline void dec_facts(const struct dec_key *key, struct dec_fact
  */
 static __always_inline __u64 dec_holds(const struct dec_cond *c, const struct dec_facts *f)
 {
-	const __u64 *v = f->v[c->on & 7];
-	__u64 hi = v[0], lo = v[1], holds = v[2];
+	__u32 on = c->on & 7;
+	__u64 hi = f->v[DEC_FACT_HI >> on * 4 & 7], lo = f->v[DEC_FACT_LO >> on * 4 & 7];
+	__u64 holds = f->known >> on;
 
 	holds &= ~dec_less128(hi, lo, c->lo[0], c->lo[1]);
 	holds &= ~dec_less128(c->hi[0], c->hi[1], hi, lo);
@@ -357,12 +367,12 @@ static __always_inline __u64 dec_holds(const struct dec_cond *c, const struct de
 static __always_inline int dec_chain(const __u32 *tbl, __u64 words, const struct dec_key *key,
 				     __u32 leaf, __u32 *ret_leaf)
 {
+	__u32 tests = tbl[DEC_H_TESTS], i;
 	struct dec_facts f;
 	__u64 at, cond;
-	int i;
 
 	dec_facts(key, &f);
-	for (i = 0; i < DEC_CHAIN_MAX; i++) {
+	for (i = 0; i <= tests && i < DEC_CHAIN_MAX; i++) {
 		if (leaf >> DEC_KIND_SHIFT != DEC_CHAIN) {
 			*ret_leaf = leaf;
 			return 0;
@@ -380,6 +390,19 @@ static __always_inline int dec_chain(const __u32 *tbl, __u64 words, const struct
 	return DEC_FAULT;
 }
 
+/* Lowers *best to the rule that a leaf comes to, if any. */
+static __always_inline int dec_lower(const __u32 *tbl, __u64 words, __u32 leaf,
+				     const struct dec_key *key, __u32 *best)
+{
+	if (dec_is(tbl, leaf, DEC_CHAIN) && dec_chain(tbl, words, key, leaf, &leaf))
+		return DEC_FAULT;
+	if (leaf >> DEC_KIND_SHIFT > DEC_RULE)
+		return DEC_FAULT;
+	if (leaf && (leaf & DEC_VALUE_MASK) < *best)
+		*best = leaf & DEC_VALUE_MASK;
+	return 0;
+}
+
 /* One address map: its leaf, through the port function if it is one. */
 static __always_inline int dec_address(const __u32 *tbl, __u64 words, __u32 map,
 				       const struct dec_key *key, __u32 *ret_leaf)
@@ -390,7 +413,7 @@ static __always_inline int dec_address(const __u32 *tbl, __u64 words, __u32 map,
 		return dec_search(tbl, words, map, key->addr[0], ret_leaf);
 	if (dec_search64(tbl, words, map, (__u64)key->addr[0] << 32 | key->addr[1], &leaf))
 		return DEC_FAULT;
-	if (leaf >> DEC_KIND_SHIFT == DEC_LOW)
+	if (dec_is(tbl, leaf, DEC_LOW))
 		return dec_search64(tbl, words, leaf & DEC_VALUE_MASK,
 				    (__u64)key->addr[2] << 32 | key->addr[3], ret_leaf);
 	*ret_leaf = leaf;
@@ -404,7 +427,7 @@ static __always_inline int dec_address(const __u32 *tbl, __u64 words, __u32 map,
 static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *key, __u32 *ret_rule)
 {
 	__u64 words = tbl[DEC_H_WORDS], port = (__u32)key->proto << 16 | key->port;
-	__u32 root, part, leaf[3], best = DEC_VALUE_MASK;
+	__u32 root, leaf, best = DEC_VALUE_MASK;
 	const __u32 *roots;
 
 	if (words < DEC_MIN_WORDS || tbl[DEC_H_MAGIC] != DEC_MAGIC)
@@ -414,30 +437,19 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 		return DEC_FAULT;
 	roots = tbl + DEC_ROOT((__u64)key->op, key->family, 0);
 
-	leaf[DEC_PORT] = roots[DEC_PORT];
-	if (dec_function(tbl, words, leaf[DEC_PORT], port, &leaf[DEC_PORT]))
+	leaf = roots[DEC_PORT];
+	if (leaf && (dec_function(tbl, words, leaf, port, &leaf) ||
+		     dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
-	leaf[DEC_ADDR] = 0;
 	root = roots[DEC_ADDR];
-	if (root && dec_address(tbl, words, root, key, &leaf[DEC_ADDR]))
+	if (root && (dec_address(tbl, words, root, key, &leaf) ||
+		     dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
-	leaf[DEC_BOTH] = 0;
 	root = roots[DEC_BOTH];
-	if (root && (dec_address(tbl, words, root, key, &leaf[DEC_BOTH]) ||
-		     dec_function(tbl, words, leaf[DEC_BOTH], port, &leaf[DEC_BOTH])))
+	if (root && (dec_address(tbl, words, root, key, &leaf) ||
+		     dec_function(tbl, words, leaf, port, &leaf) ||
+		     dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
-
-#pragma GCC unroll 1
-	for (part = DEC_PORT; part <= DEC_BOTH; part++) {
-		__u32 one = leaf[part];
-
-		if (one >> DEC_KIND_SHIFT == DEC_CHAIN && dec_chain(tbl, words, key, one, &one))
-			return DEC_FAULT;
-		if (one >> DEC_KIND_SHIFT > DEC_RULE)
-			return DEC_FAULT;
-		if (one && (one & DEC_VALUE_MASK) < best)
-			best = one & DEC_VALUE_MASK;
-	}
 	if (best == DEC_VALUE_MASK)
 		return DEC_FAULT;
 	*ret_rule = best;

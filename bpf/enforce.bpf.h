@@ -22,15 +22,6 @@ static __always_inline int refused(const struct event *ev)
 	return ev->error && !(ev->flags & ULSP_MSG_AUDIT);
 }
 
-/* The second half of deciding: the ULSP. */
-static __always_inline void settle(void *ctx, struct event *ev, const struct sock_state *owner)
-{
-	if (ev->verdict != ULSP_VERDICT_ASK)
-		return;
-	ev->cookie = bpf_get_socket_cookie(ctx);
-	ask(ev, owner);
-}
-
 /* Counters and messages of a decision.  Whether it is enforced. */
 static __always_inline int finish(void *ctx, struct event *ev, const struct sock_state *owner)
 {

@@ -2,8 +2,8 @@
 /*
  * Decide: the group's table, and for `ask` rules the ULSP's cached verdicts.
  *
- * judge() is inlined where an operation's cost matters and its kind is a
- * constant; judge_any() is one function for all the rest.
+ * The walk over the table takes half of a program's 512 bytes of stack: it is
+ * in functions of its own, which don't add up with those that come after it.
  */
 #ifndef JUDGE_BPF_H
 #define JUDGE_BPF_H
@@ -38,15 +38,17 @@ static __always_inline void judge_group(struct event *ev)
 	ev->watch = group->watch != 0;
 }
 
-static __always_inline void judge(struct event *ev)
+static __always_inline void judge(struct event *ev, __u8 op, __u8 family)
 {
 	__u32 zero = 0;
 	const __u32 *tbl = bpf_map_lookup_elem(&table, &zero);
+	struct dec_key key = ev->key;
 
+	key.op = op;
+	key.family = family;
 	judge_group(ev);
 	/* A table that is missing or damaged fails closed. */
-	if (!tbl || dec_decide(tbl, &ev->key, &ev->rule) ||
-	    dec_rule_at(tbl, ev->rule, &ev->by)) {
+	if (!tbl || dec_decide(tbl, &key, &ev->rule) || dec_rule_at(tbl, ev->rule, &ev->by)) {
 		ev->rule = NO_RECORD;
 		ev->by = (struct dec_rule){};
 		verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
@@ -64,12 +66,25 @@ static __always_inline void judge(struct event *ev)
 	verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
 }
 
-GLOBAL int judge_any(struct event *ev)
+/* For operations whose cost matters: their kind is a constant, so are the table's roots. */
+#define JUDGE(name, op, family)                                                                    \
+	GLOBAL int name(struct event *ev)                                                          \
+	{                                                                                          \
+		if (ev)                                                                            \
+			judge(ev, op, family);                                                     \
+		return 0;                                                                          \
+	}
+
+/* For all the rest. */
+JUDGE(judge_any4, ev->key.op, DEC_V4)
+JUDGE(judge_any6, ev->key.op, DEC_V6)
+
+static __always_inline void judge_any(struct event *ev)
 {
-	if (!ev)
-		return 0;
-	judge(ev);
-	return 0;
+	if (ev->key.family == DEC_V4)
+		judge_any4(ev);
+	else
+		judge_any6(ev);
 }
 
 /* What the rule does while its ULSP can't answer. */
@@ -149,8 +164,8 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 }
 
 /*
- * Turns `ask` into a verdict: a cached one; or the message goes to the ULSP and
- * the operation is denied, a retry finds the answer; or the rule's fail mode.
+ * The first half of `ask`: a cached verdict, or the rule's fail mode when the
+ * ULSP is down.  1: neither, it is to be asked.
  */
 GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 {
@@ -158,7 +173,6 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 	void *outer, *cache;
 	__u64 heartbeat_ns;
 	__u32 ring, zero = 0;
-	int error;
 
 	if (!ev)
 		return 0;
@@ -180,10 +194,25 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 		return 0;
 	}
 	verdict_deny(ev, ev->error, ULSP_REASON_ASKED);
-	error = record_to(ev, owner, ring, ULSP_MSG_ASK);
+	return 1;
+}
+
+/*
+ * Turns `ask` into a verdict.  When the message goes out the operation is
+ * denied, and a retry finds the answer in the cache.
+ */
+static __always_inline void settle(void *ctx, struct event *ev, const struct sock_state *owner)
+{
+	int error;
+
+	if (ev->verdict != ULSP_VERDICT_ASK)
+		return;
+	ev->cookie = bpf_get_socket_cookie(ctx);
+	if (!ask(ev, owner))
+		return;
+	error = record_to(ev, owner, ev->by.ring, ULSP_MSG_ASK);
 	if (error)
 		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
-	return 0;
 }
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef PACKET_BPF_H
 #define PACKET_BPF_H
 
-#include "who.bpf.h"
+#include "record.bpf.h"
 
 enum {
 	IPV4_OPTIONS_MAX = 40, /* bytes, by the header length field */
@@ -158,22 +158,43 @@ static __always_inline void packet_ports(struct __sk_buff *skb, struct packet *p
 		bpf_skb_load_bytes(skb, p->at + 13, &p->tcp_flags, 1);
 }
 
-/* 0, or PACKET_BAD when there is no IP header to read. */
-GLOBAL int packet_read(struct __sk_buff *skb, struct packet *p)
+/* What packet_read() returns beside the TCP flags. */
+enum {
+	PACKET_TCP_FLAGS = 0xff,
+	PACKET_SOURCE_ROUTE = 1 << 8,
+	PACKET_FRAGMENT = 1 << 9, /* without a readable port: it is 0 */
+};
+
+/*
+ * The packet's ends, ports and protocol in ev->key, as the operation has them:
+ * for one that comes `in` the other end is the source.  PACKET_BAD when there
+ * is no IP header.
+ */
+GLOBAL int packet_read(struct __sk_buff *skb, struct event *ev, int in)
 {
+	struct packet p = {};
 	int error;
 
-	if (!p)
+	if (!ev)
 		return PACKET_BAD;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		error = packet_v4(skb, p);
+		error = packet_v4(skb, &p);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		error = packet_v6(skb, p);
+		error = packet_v6(skb, &p);
 	else
 		return PACKET_BAD;
-	if (!error)
-		packet_ports(skb, p);
-	return error;
+	if (error)
+		return PACKET_BAD;
+	packet_ports(skb, &p);
+	ev->key.family = p.family;
+	ev->ip_proto = p.proto;
+	ev->key.port = p.dport;
+	ev->key.port2 = p.sport;
+	__builtin_memcpy(ev->key.addr, in ? p.src : p.dst, sizeof(ev->key.addr));
+	__builtin_memcpy(ev->key.addr2, in ? p.dst : p.src, sizeof(ev->key.addr2));
+	ev->bytes = skb->len - p.at;
+	return p.tcp_flags | (p.source_route ? PACKET_SOURCE_ROUTE : 0) |
+	       (p.fragment ? PACKET_FRAGMENT : 0);
 }
 
 #endif

@@ -26,16 +26,11 @@ static __always_inline int drop(struct __sk_buff *skb, struct event *ev,
 
 /* ---- in ---- */
 
-static __always_inline void who_in(struct __sk_buff *skb, struct event *ev, const struct packet *p,
-				   __u32 sk_family, const struct sock_state *owner)
+/* After packet_read(). */
+static __always_inline void who_in(struct __sk_buff *skb, struct event *ev, struct bpf_sock *sk,
+				   const struct sock_state *owner)
 {
-	ev->key.family = p->family;
-	ev->ip_proto = p->proto;
-	__builtin_memcpy(ev->key.addr, p->src, sizeof(ev->key.addr));
-	__builtin_memcpy(ev->key.addr2, p->dst, sizeof(ev->key.addr2));
-	ev->key.port = p->dport;
-	ev->key.port2 = p->sport;
-	if (p->family == DEC_V4 && sk_family == AF_INET6)
+	if (ev->key.family == DEC_V4 && sk->family == AF_INET6)
 		ev->flags |= ULSP_MSG_MAPPED;
 	ev->cgroup = bpf_skb_cgroup_id(skb);
 	owner_key(ev, owner);
@@ -46,61 +41,64 @@ static __always_inline void who_in(struct __sk_buff *skb, struct event *ev, cons
  * it is older than the policy.  A negative errno or 0.
  */
 static __always_inline int listener_error(struct __sk_buff *skb, struct bpf_sock *sk,
-					  struct sock_state *s)
+					  struct sock_state *s, struct event *ev)
 {
-	struct event ev = {};
-
 	if (s && s->listen_generation == knobs.generation)
 		return s->listen_error;
 	if (!s)
 		s = bpf_sk_storage_get(&socks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (sk->family == AF_INET6) {
-		ev.key.family = DEC_V6;
-		addr_v6(ev.key.addr, sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
+		ev->key.family = DEC_V6;
+		addr_v6(ev->key.addr, sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
 			sk->src_ip6[3]);
 	} else {
-		ev.key.family = DEC_V4;
-		addr_v4(ev.key.addr, sk->src_ip4);
+		ev->key.family = DEC_V4;
+		addr_v4(ev->key.addr, sk->src_ip4);
 	}
-	ev.key.port = sk->src_port;
-	ev.cgroup = bpf_skb_cgroup_id(skb);
-	owner_key(&ev, s);
-	return listen_judge(skb, &ev, s, tcp_v6only(sk));
+	ev->key.port = sk->src_port;
+	ev->cgroup = bpf_skb_cgroup_id(skb);
+	owner_key(ev, s);
+	listen_judge(skb, ev, s, tcp_v6only(sk));
+	return ev->error;
 }
 
 /* What comes for a listening TCP socket: SYNs, and the ACKs that complete them. */
-static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *sk)
+static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *sk,
+				       struct event *ev)
 {
 	struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
-	struct packet p = {};
-	struct event ev = {};
-	int error;
+	int error = 0, flags;
 
-	if (packet_read(skb, &p))
-		return GO; /* nothing that TCP could take for a SYN */
-	error = knobs.flags & ULSP_KNOB_LISTEN ? listener_error(skb, sk, s) : 0;
-	if (!error && (p.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-		return GO; /* the connection was judged when its SYN came */
-	ev.key.op = ULSP_OP_ACCEPT;
-	ev.key.proto = ULSP_PROTO_TCP;
-	who_in(skb, &ev, &p, sk->family, s);
-	if (error) {
-		judge_group(&ev);
-		ev.rule = NO_RECORD;
-		verdict_deny(&ev, error, ULSP_REASON_NOT_LISTENING);
-	} else {
-		judge_any(&ev);
+	if (knobs.flags & ULSP_KNOB_LISTEN) {
+		error = listener_error(skb, sk, s, ev);
+		*ev = (struct event){};
 	}
-	return drop(skb, &ev, s);
+	flags = packet_read(skb, ev, 1);
+	if (flags < 0)
+		return GO; /* nothing that TCP could take for a SYN */
+	if (!error && (flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return GO; /* the connection was judged when its SYN came */
+	ev->key.op = ULSP_OP_ACCEPT;
+	ev->key.proto = ULSP_PROTO_TCP;
+	ev->bytes = 0;
+	who_in(skb, ev, sk, s);
+	if (error) {
+		judge_group(ev);
+		ev->rule = NO_RECORD;
+		verdict_deny(ev, error, ULSP_REASON_NOT_LISTENING);
+	} else {
+		judge_any(ev);
+	}
+	return drop(skb, ev, s);
 }
 
 /* A datagram for a UDP, raw or ping socket. */
-static __always_inline int to_datagram(struct __sk_buff *skb, struct bpf_sock *sk)
+static __always_inline int to_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
+				       struct event *ev)
 {
 	struct sock_state *s;
-	struct packet p = {};
-	struct event ev = {};
 	__u8 proto;
+	int bad;
 
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
@@ -108,35 +106,35 @@ static __always_inline int to_datagram(struct __sk_buff *skb, struct bpf_sock *s
 	proto = proto_class(sk->type, sk->protocol);
 	if (proto == ULSP_PROTO_TCP)
 		return GO;
-	ev.key.op = ULSP_OP_RECVFROM;
 	s = bpf_sk_storage_get(&socks, sk, NULL, 0);
-	if (packet_read(skb, &p)) { /* fails closed: a datagram without an IP header */
-		judge_group(&ev);
-		ev.rule = NO_RECORD;
-		owner_key(&ev, s);
-		verdict_deny(&ev, -EPERM, ULSP_REASON_FAULT);
-		return drop(skb, &ev, s);
-	}
-	who_in(skb, &ev, &p, sk->family, s);
-	ev.key.proto = proto;
+	bad = packet_read(skb, ev, 1) < 0;
+	ev->key.op = ULSP_OP_RECVFROM;
+	ev->key.proto = proto;
 	if (!has_ports(proto))
-		ev.key.port = ev.key.port2 = 0;
-	ev.bytes = skb->len - p.at;
-	judge_any(&ev);
-	return drop(skb, &ev, s);
+		ev->key.port = ev->key.port2 = 0;
+	who_in(skb, ev, sk, s);
+	if (bad) { /* fails closed: a datagram without an IP header */
+		judge_group(ev);
+		ev->rule = NO_RECORD;
+		verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
+	} else {
+		judge_any(ev);
+	}
+	return drop(skb, ev, s);
 }
 
 SEC("cgroup_skb/ingress")
 int ulsp_ingress(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
+	struct event ev = {};
 
 	if (!sk)
 		return GO;
 	if (sk->state == TCP_LISTEN_STATE)
-		return to_listener(skb, sk);
+		return to_listener(skb, sk, &ev);
 	if (knobs.flags & ULSP_KNOB_RECVFROM)
-		return to_datagram(skb, sk);
+		return to_datagram(skb, sk, &ev);
 	return GO;
 }
 
@@ -173,9 +171,9 @@ static __always_inline int plain(struct __sk_buff *skb)
 }
 
 /* By the packet, not the socket: a raw socket's packet may be of any protocol. */
-static __always_inline __u8 packet_class(const struct packet *p, __u32 type)
+static __always_inline __u8 packet_class(__u8 proto, __u32 type)
 {
-	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
 		return ULSP_PROTO_ICMP;
 	return type == SOCK_RAW ? ULSP_PROTO_RAW : ULSP_PROTO_OTHER;
 }
@@ -183,32 +181,27 @@ static __always_inline __u8 packet_class(const struct packet *p, __u32 type)
 static __always_inline int backstop(struct __sk_buff *skb, struct bpf_sock *sk, __u32 type,
 				    __u32 protocol)
 {
-	struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
-	struct packet p = {};
+	int judged = judged_socket(type, protocol), flags;
 	struct event ev = {};
-	int judged = judged_socket(type, protocol), bad = packet_read(skb, &p);
+	struct sock_state *s;
 
-	if (!bad && !p.source_route && judged)
+	flags = packet_read(skb, &ev, 0);
+	if (flags >= 0 && !(flags & PACKET_SOURCE_ROUTE) && judged)
 		return GO;
+	s = bpf_sk_storage_get(&socks, sk, NULL, 0);
 	ev.key.op = ULSP_OP_SENDTO;
-	ev.key.family = p.family;
-	ev.key.proto = judged ? proto_class(type, protocol) : packet_class(&p, type);
-	ev.ip_proto = p.proto;
-	__builtin_memcpy(ev.key.addr, p.dst, sizeof(ev.key.addr));
-	__builtin_memcpy(ev.key.addr2, p.src, sizeof(ev.key.addr2));
-	ev.key.port = p.dport;
-	ev.key.port2 = p.sport;
-	ev.bytes = skb->len - p.at;
+	ev.key.proto = judged ? proto_class(type, protocol) : packet_class(ev.ip_proto, type);
 	ev.cgroup = bpf_skb_cgroup_id(skb);
 	owner_key(&ev, s);
-	if (bad || p.source_route) { /* no header fails closed */
+	if (flags < 0 || flags & PACKET_SOURCE_ROUTE) { /* no header fails closed */
 		judge_group(&ev);
 		ev.rule = NO_RECORD;
 		ev.by.flags = DEC_RULE_LOG;
-		verdict_deny(&ev, -EPERM, bad ? ULSP_REASON_FAULT : ULSP_REASON_SOURCE_ROUTE);
+		verdict_deny(&ev, -EPERM,
+			     flags < 0 ? ULSP_REASON_FAULT : ULSP_REASON_SOURCE_ROUTE);
 		return drop(skb, &ev, s);
 	}
-	if (p.fragment)
+	if (flags & PACKET_FRAGMENT)
 		count_reason(ULSP_REASON_FRAGMENT);
 	judge_any(&ev);
 	settle(skb, &ev, s);

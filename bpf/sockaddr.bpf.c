@@ -22,6 +22,11 @@
 
 enum { TCP_ESTABLISHED_STATE = 1 };
 
+JUDGE(judge_connect4, ULSP_OP_CONNECT, DEC_V4)
+JUDGE(judge_connect6, ULSP_OP_CONNECT, DEC_V6)
+JUDGE(judge_sendmsg4, ULSP_OP_SENDTO, DEC_V4)
+JUDGE(judge_sendmsg6, ULSP_OP_SENDTO, DEC_V6)
+
 static __always_inline void who(struct bpf_sock_addr *ctx, struct event *ev, __u8 op, __u8 family)
 {
 	ev->key.op = op;
@@ -83,7 +88,7 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(ctx, &ev);
-	judge(&ev);
+	judge_connect4(&ev);
 	return enforce(ctx, &ev);
 }
 
@@ -100,9 +105,9 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	local_v6(ctx, &ev);
 	if (mapped) {
 		as_v4(&ev);
-		judge_any(&ev);
+		judge_connect4(&ev);
 	} else {
-		judge(&ev);
+		judge_connect6(&ev);
 	}
 	return enforce(ctx, &ev);
 }
@@ -136,7 +141,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 		addr_v4(ev.key.addr2, ctx->msg_src_ip4);
 	if (ctx->family == AF_INET6)
 		ev.flags |= ULSP_MSG_MAPPED;
-	judge(&ev);
+	judge_sendmsg4(&ev);
 	return enforce(ctx, &ev);
 }
 
@@ -156,9 +161,9 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 			ctx->msg_src_ip6[2], ctx->msg_src_ip6[3]);
 	if (mapped) {
 		as_v4(&ev);
-		judge_any(&ev);
+		judge_sendmsg4(&ev);
 	} else {
-		judge(&ev);
+		judge_sendmsg6(&ev);
 	}
 	return enforce(ctx, &ev);
 }

@@ -206,10 +206,6 @@ static int parse_json(const char *line, size_t bytes, struct json_object **ret, 
 	if (!o || json_tokener_get_error(t) != json_tokener_success)
 		return refuse(why, -EINVAL, "not JSON: %s",
 			      json_tokener_error_desc(json_tokener_get_error(t)));
-	for (size_t i = json_tokener_get_parse_end(t); i < bytes; i++) {
-		if (!strchr(" \t\r\n", line[i]))
-			return refuse(why, -EINVAL, "not JSON: text behind the object");
-	}
 	if (!json_object_is_type(o, json_type_object))
 		return refuse(why, -EINVAL, "a request must be a JSON object");
 	*ret = TAKE_PTR(o);
@@ -250,14 +246,14 @@ static int parse_line(const char *line, size_t bytes, struct control_request *re
 /* A load names files, or brings a text and its name. */
 static int check_load(struct control_request *r, char *why)
 {
-	int64_t bytes = control_int(r, "text_bytes", -1);
+	int64_t bytes = control_int(r, "text_bytes", INT64_MIN);
 
-	if ((bytes >= 0) == (control_count(r, "paths") > 0))
+	if ((bytes != INT64_MIN) == (control_count(r, "paths") > 0))
 		return refuse(why, -EINVAL, "load: give either \"paths\" or \"text_bytes\"");
 	if (bytes > CONTROL_TEXT_BYTES)
 		return refuse(why, -EMSGSIZE, "load: a text may have at most %d bytes",
 			      CONTROL_TEXT_BYTES);
-	if (bytes < -1)
+	if (bytes != INT64_MIN && bytes < 0)
 		return refuse(why, -EINVAL, "load: \"text_bytes\" is negative");
 	for (size_t i = 0; i < control_count(r, "paths"); i++) {
 		if (control_at(r, "paths", i)[0] != '/')

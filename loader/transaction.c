@@ -405,7 +405,7 @@ static void drop_groups(struct transaction *t)
 
 static void update_ulsps(struct transaction *t)
 {
-	const struct pol_policy *p = t->next->compiled->policy;
+	const struct pol_policy *p = t->d->now->compiled->policy;
 	struct supervisor *s = t->d->supervisor;
 
 	for (size_t i = s->n; i-- > 0;) {

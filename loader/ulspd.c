@@ -41,7 +41,8 @@ static void help(void)
 	puts("Usage: ulspd [OPTION]...\n\n"
 	     "Enforce a policy on groups of processes and send their networking operations to\n"
 	     "ULSPs.  What is enforced stays so when ulspd ends; `ulspctl shutdown` takes it down.\n\n"
-	     "  -i, --instance NAME     own pins, control socket and run directory (default system)\n"
+	     "  -i, --instance NAME     own pins, control socket and run directory\n"
+	     "                          ($ULSP_INSTANCE, default system)\n"
 	     "  -p, --policy FILE|DIR   load this; a directory stands for all *.ulsp in it; without\n"
 	     "                          it, what an earlier ulspd left pinned stays in force\n"
 	     "  -f, --foreground        don't detach from the terminal\n"
@@ -228,11 +229,16 @@ static int make_absolute(const char **path)
 int main(int argc, char **argv)
 {
 	struct settings s = {
-		.daemon = {.instance = "system", .cgroup_root = getenv("ULSP_CGROUP_ROOT")},
+		.daemon = {.instance = getenv("ULSP_INSTANCE"),
+			   .cgroup_root = getenv("ULSP_CGROUP_ROOT")},
 		.level = LOG_INFO,
 	};
 	const struct rlimit memory = {RLIM_INFINITY, RLIM_INFINITY};
-	int ready_fd = -1, r = parse_options(argc, argv, &s);
+	int ready_fd = -1, r;
+
+	if (!s.daemon.instance || !*s.daemon.instance)
+		s.daemon.instance = "system";
+	r = parse_options(argc, argv, &s);
 
 	if (r >= 0)
 		return r;

@@ -76,12 +76,31 @@ static bool parse_one(const char *text, size_t bytes, uint8_t *ret_family, span_
 	return false;
 }
 
-static void print_one(uint8_t family, span_int v, char text[INET6_ADDRSTRLEN])
+static char *print_decimal(unsigned n, char *to)
+{
+	if (n >= 100)
+		*to++ = (char)('0' + n / 100);
+	if (n >= 10)
+		*to++ = (char)('0' + n / 10 % 10);
+	*to++ = (char)('0' + n % 10);
+	return to;
+}
+
+/* Sets of a million are printed: not by inet_ntop(3), which prints by printf(3). */
+static char *print_one(uint8_t family, span_int v, char *to)
 {
 	uint8_t b[16];
 
-	to_bytes(v, b, family == 4 ? 4 : 16);
-	inet_ntop(family == 4 ? AF_INET : AF_INET6, b, text, INET6_ADDRSTRLEN);
+	if (family == 6) {
+		to_bytes(v, b, 16);
+		inet_ntop(AF_INET6, b, to, INET6_ADDRSTRLEN);
+		return to + strlen(to);
+	}
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		to = print_decimal((unsigned)(v >> shift) & 255, to);
+		*to++ = shift ? '.' : '\0';
+	}
+	return to - 1;
 }
 
 /* Messages quote what was written, but not all of a very long word. */
@@ -188,18 +207,18 @@ void addr_print(const struct pol_range *r, char text[ADDR_TEXT_BYTES])
 	unsigned bytes = r->family == 4 ? 4 : 16, bits = bytes * 8, length = bits;
 	span_int lo = from_bytes(r->lo, bytes), hi = from_bytes(r->hi, bytes);
 	span_int host = lo ^ hi;
-	char one[INET6_ADDRSTRLEN], two[INET6_ADDRSTRLEN];
 
-	print_one(r->family, lo, one);
-	print_one(r->family, hi, two);
-	if (lo == hi) {
-		snprintf(text, ADDR_TEXT_BYTES, "%s", one);
-	} else if ((host & (host + 1)) == 0 && (lo & host) == 0) {
+	text = print_one(r->family, lo, text);
+	if (lo == hi)
+		return;
+	if ((host & (host + 1)) == 0 && (lo & host) == 0) {
 		for (; host; host >>= 1)
 			length--;
-		snprintf(text, ADDR_TEXT_BYTES, "%s/%u", one, length);
+		*text++ = '/';
+		*print_decimal(length, text) = '\0';
 	} else {
-		snprintf(text, ADDR_TEXT_BYTES, "%s-%s", one, two);
+		*text++ = '-';
+		print_one(r->family, hi, text);
 	}
 }
 

@@ -11,7 +11,6 @@
 
 enum {
 	MAX_USER_BYTES = 32,	     /* as useradd(8) has it */
-	MAX_MEMBER_BYTES = 4096,     /* PATH_MAX */
 	MIN_RING_BYTES = 4096,
 	MAX_RING_BYTES = 1 << 30,
 	MAX_ULSPS = ULSP_MAX_RINGS - 1, /* ring 0 is the daemon's */
@@ -347,7 +346,7 @@ void group_add_member(struct parser *p, bool exec, const struct text *path, cons
 
 	if (!path->s)
 		return;
-	if (path->n >= MAX_MEMBER_BYTES) {
+	if (path->n >= MAX_PATH_BYTES) {
 		pol_diag_add(p->diags, POL_ERROR, loc, "the path is too long");
 		return;
 	}

@@ -104,9 +104,11 @@ static int test(struct table *t, uint32_t cond, uint32_t yes, uint32_t no, uint3
 	uint32_t words[DEC_TEST_WORDS] = {cond, no, yes}, at;
 	int r = table_share(t, words, DEC_TEST_WORDS, &at);
 
-	if (r == 0)
-		*ret_leaf = DEC_LEAF(DEC_CHAIN, at);
-	return r;
+	if (r < 0)
+		return r;
+	t->kinds |= 1u << DEC_CHAIN;
+	*ret_leaf = DEC_LEAF(DEC_CHAIN, at);
+	return 0;
 }
 
 /* One of n conditions must hold, or with `negated` none: *leaf becomes the tests' start. */
@@ -170,7 +172,10 @@ int chain_leaf(const struct chain_leaf *c, const struct match *const *v, size_t 
 	}
 	while (r == 0 && i-- > 0)
 		r = rule_tests(c->table, v[i], &leaf);
-	if (r == 0)
-		*ret_leaf = leaf;
-	return r;
+	if (r < 0)
+		return r;
+	if (conds > c->table->tests)
+		c->table->tests = (uint32_t)conds;
+	*ret_leaf = leaf;
+	return 0;
 }

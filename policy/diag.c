@@ -15,6 +15,7 @@ enum {
 	WINDOW_BYTES = 160,      /* of a line kept around the place */
 	WINDOW_BEFORE = 80,      /* of these, before the place, when the line is longer */
 	MAX_UNIMPORTANT = 50,    /* warnings and notes kept, so that errors have room */
+	MAX_TEXT_BYTES = 512,    /* of a message: it may quote names of any length */
 	MAX_FILES = 4096,
 };
 
@@ -183,6 +184,17 @@ static void keep_window(struct pol_diag *diag, const struct diag_place *at)
 	diag->source_at = (uint32_t)from;
 }
 
+static void clip_text(char *text)
+{
+	size_t at = MAX_TEXT_BYTES;
+
+	if (strlen(text) <= MAX_TEXT_BYTES)
+		return;
+	while (at && (text[at] & 0xc0) == 0x80)
+		at--;
+	strcpy(text + at - 3, "...");
+}
+
 /* Whether there is room to keep one more of that severity. */
 static bool has_room(const struct pol_diags *d, enum pol_severity sev)
 {
@@ -220,6 +232,7 @@ void diag_add(struct pol_diags *d, enum pol_severity sev, const struct diag_plac
 		d->suppressed++;
 		return;
 	}
+	clip_text(diag.text);
 	if (at->file)
 		diag.file = strdup(at->file);
 	if (at->text && at->line)

@@ -172,10 +172,10 @@ group_item:
 |	ISOLATE { group_isolate(p, &@ISOLATE); } isolate_list
 |	MODE word { group_mode(p, &$word, &@word); }
 |	DEGRADE ALLOW { group_degrade(p, &@$); }
-|	DEFAULT ALLOW { rule_begin(p, ULSP_VERDICT_ALLOW, &@DEFAULT); } default_clauses
-	{ rule_end_default(p); }
-|	DEFAULT DENY { rule_begin(p, ULSP_VERDICT_DENY, &@DEFAULT); } default_clauses
-	{ rule_end_default(p); }
+|	DEFAULT ALLOW { default_begin(p, ULSP_VERDICT_ALLOW, &@DEFAULT); } default_clauses
+	{ rule_end(p); }
+|	DEFAULT DENY { default_begin(p, ULSP_VERDICT_DENY, &@DEFAULT); } default_clauses
+	{ rule_end(p); }
 |	verdict ops protos clauses
 	{
 		p->rule.rule.loc = @$;
@@ -483,6 +483,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
 			     guess.best);
 	else
 		pol_diag_add(p->diags, POL_ERROR, loc, "unexpected %s%s", shown, list);
+	rule_cut(p);
 	lex_recover(p);
 	return 0;
 }

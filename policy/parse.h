@@ -26,6 +26,8 @@ enum {
 	MAX_INCLUDE_DEPTH = 16,
 	MAX_INCLUDED = 1024,		/* files, so that includes can't multiply */
 	MAX_FILE_BYTES = 64 << 20,
+	MAX_PATH_BYTES = 4096,
+	MAX_LINE = 999999999,		/* that #line can set; the last counts for all after it */
 };
 
 /* Text of a token; NUL-terminated, may hold no NUL inside. */
@@ -63,6 +65,7 @@ struct token {
 	union lex_value value;
 	struct pol_loc loc;
 	bool first; /* on its line */
+	unsigned depth; /* of braces open before it */
 };
 
 /* The file being parsed; includes make a chain. */
@@ -111,6 +114,8 @@ struct rule_builder {
 	struct pol_loc loc[CLAUSE_COUNT]; /* line 0: not given */
 	struct pol_loc ops_loc, protos_loc;
 	enum clause port_of; /* what the next `port` belongs to */
+	bool open; /* rule_end() is still to come */
+	bool is_default;
 	bool any_op, any_proto;
 	bool bad; /* reported: checks that would only follow from it are left out */
 };
@@ -146,8 +151,11 @@ char *scratch_room(struct parser *p, size_t bytes); /* zeroed */
 void unit_parse(struct parser *p, const char *path, char *text, size_t bytes);
 void file_parse(struct parser *p, const char *path, const struct pol_loc *from);
 void include_files(struct parser *p, const struct text *name, const struct pol_loc *loc);
-/* A file name as written, relative to the file being parsed; escaped for glob(3) if asked. */
-char *path_relative(struct parser *p, const char *name, bool for_glob);
+/*
+ * A file name as written, relative to the file being parsed; escaped for
+ * glob(3) if asked.  NULL: no memory, or too long, which is reported.
+ */
+char *path_relative(struct parser *p, const char *name, bool for_glob, const struct pol_loc *loc);
 /* The first name by which an error number is known, for messages. */
 const char *error_text(int error);
 
@@ -203,7 +211,9 @@ void rule_down(struct parser *p, enum pol_fail fail, const struct atom *time,
 	       const struct pol_loc *loc);
 void rule_end(struct parser *p);
 /* `default`: begins as a rule; errno and log are its only clauses. */
-void rule_end_default(struct parser *p);
+void default_begin(struct parser *p, enum ulsp_verdict verdict, const struct pol_loc *loc);
+/* A syntax error ends the rule, if there is one: what came before it is checked. */
+void rule_cut(struct parser *p);
 int errno_of(struct parser *p, const struct text *name, const struct pol_loc *loc);
 int errno_number(struct parser *p, const struct atom *number, const struct pol_loc *loc);
 

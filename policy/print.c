@@ -53,7 +53,8 @@ static void print_addrs(FILE *out, const struct pol_addrs *a, bool sets)
 		fputc('{', out);
 		for (size_t i = 0; i < a->n; i++) {
 			addr_print(&a->v[i], text);
-			fprintf(out, "%s %s", i ? "," : "", text);
+			fputs(i ? ", " : " ", out);
+			fputs(text, out);
 		}
 		fputs(" }", out);
 	}

@@ -43,6 +43,7 @@ static struct token next_raw(struct parser *p)
 	struct token t = {0};
 	uint32_t before = u->last_row;
 
+	t.depth = u->depth;
 	t.kind = p->oom ? TOK_END : lex_raw(&t.value, &t.loc, u->scanner);
 	t.first = u->row != before;
 	u->last_row = u->row;
@@ -63,7 +64,8 @@ static struct token skip(struct parser *p)
 
 		if (t.kind == TOK_END)
 			return t;
-		if (t.kind == '}' && u->depth + 1 == u->block)
+		/* The block's end; or a stray one. */
+		if (t.kind == '}' && t.depth <= u->block && (u->block || t.first))
 			return t;
 		if (!t.first)
 			continue;
@@ -111,7 +113,7 @@ void lex_recover(struct parser *p)
 	struct unit *u = p->unit;
 	const struct token *t = &u->last;
 	bool again = (t->first && begins_statement(u, t->kind)) ||
-		     (t->kind == '}' && u->depth + 1 == u->block);
+		     (t->kind == '}' && t->depth == u->block && u->block);
 
 	u->skipping = true;
 	/* Put back only once, or the same error would come again for ever. */

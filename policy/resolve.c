@@ -180,6 +180,8 @@ void resolve(struct parser *p)
 	resolve_ulsps(p);
 	resolve_peers(p);
 	check_members(p);
+	if (p->diags->errors) /* a default may be among what wasn't understood */
+		return;
 	for (size_t i = 0; i < policy->ngroups; i++)
 		if (!policy->groups[i].default_given)
 			pol_diag_add(p->diags, POL_WARNING, &policy->groups[i].loc,

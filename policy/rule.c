@@ -63,7 +63,7 @@ static bool note(struct parser *p, enum clause c, const struct pol_loc *loc)
 
 void rule_begin(struct parser *p, enum ulsp_verdict verdict, const struct pol_loc *loc)
 {
-	p->rule = (struct rule_builder){.port_of = CLAUSE_TO_PORT};
+	p->rule = (struct rule_builder){.port_of = CLAUSE_TO_PORT, .open = true};
 	p->rule.rule = (struct pol_rule){
 		.loc = *loc,
 		.verdict = verdict,
@@ -517,29 +517,7 @@ static void advise(struct parser *p)
 			     "this is the peer's port: the own one comes before 'from'");
 }
 
-void rule_end(struct parser *p)
-{
-	struct pol_group *g = &p->group;
-	struct pol_rule *v;
-
-	if (p->oom)
-		return;
-	if (!p->rule.bad) {
-		check_ops(p);
-		check_protos(p);
-		advise(p);
-	}
-	check_verdict(p);
-	v = arena_grow(p->arena, g->rules, g->nrules, sizeof(*v));
-	if (!v) {
-		p->oom = true;
-		return;
-	}
-	g->rules = v;
-	v[g->nrules++] = p->rule.rule;
-}
-
-void rule_end_default(struct parser *p)
+static void default_end(struct parser *p)
 {
 	struct pol_group *g = &p->group;
 	const struct pol_rule *r = &p->rule.rule;
@@ -556,4 +534,44 @@ void rule_end_default(struct parser *p)
 	g->default_verdict = r->verdict;
 	g->default_log = r->log;
 	g->default_error = r->error;
+}
+
+void default_begin(struct parser *p, enum ulsp_verdict verdict, const struct pol_loc *loc)
+{
+	rule_begin(p, verdict, loc);
+	p->rule.is_default = true;
+}
+
+void rule_cut(struct parser *p)
+{
+	if (p->rule.open && (p->rule.is_default || p->rule.rule.protos))
+		rule_end(p);
+	p->rule.open = false;
+}
+
+void rule_end(struct parser *p)
+{
+	struct pol_group *g = &p->group;
+	struct pol_rule *v;
+
+	p->rule.open = false;
+	if (p->oom)
+		return;
+	if (p->rule.is_default) {
+		default_end(p);
+		return;
+	}
+	if (!p->rule.bad) {
+		check_ops(p);
+		check_protos(p);
+		advise(p);
+	}
+	check_verdict(p);
+	v = arena_grow(p->arena, g->rules, g->nrules, sizeof(*v));
+	if (!v) {
+		p->oom = true;
+		return;
+	}
+	g->rules = v;
+	v[g->nrules++] = p->rule.rule;
 }

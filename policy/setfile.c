@@ -106,9 +106,11 @@ void set_add_file(struct parser *p, struct set *s, bool negated, const char *nam
 	s->kinds |= 1u << SET_ADDRS;
 	if (!negated)
 		s->plain |= 1u << SET_ADDRS;
-	c.file = path_relative(p, name, false);
-	if (!c.file)
+	c.file = path_relative(p, name, false, loc);
+	if (!c.file) {
+		s->bad = true;
 		return;
+	}
 	r = p->reader ? p->reader->read(p->reader->ctx, c.file, &text, &bytes) : -EOPNOTSUPP;
 	if (r < 0) {
 		pol_diag_add(p->diags, POL_ERROR, loc, "cannot read '%s': %s", c.file,

@@ -247,6 +247,7 @@ int table_function(struct table *t, const struct intervals *v, uint32_t *ret_lea
 {
 	uint32_t node[2 * DEC_NODE], at;
 	size_t i, size = v->n <= 4 ? 4 : DEC_NODE;
+	enum dec_kind kind;
 	int r;
 
 	assert(v->n);
@@ -256,18 +257,23 @@ int table_function(struct table *t, const struct intervals *v, uint32_t *ret_lea
 	}
 	if (v->n > DEC_NODE) {
 		r = share_narrow(t, v, &at);
-		if (r == 0)
-			*ret_leaf = DEC_LEAF(DEC_MAP, at);
-		return r;
+		if (r < 0)
+			return r;
+		t->kinds |= 1u << DEC_MAP;
+		*ret_leaf = DEC_LEAF(DEC_MAP, at);
+		return 0;
 	}
 	for (i = 0; i < size; i++) {
 		node[i] = i + 1 < v->n ? (uint32_t)v->end[i] : UINT32_MAX;
 		node[size + i] = v->leaf[i < v->n ? i : v->n - 1];
 	}
 	r = table_share(t, node, 2 * size, &at);
-	if (r == 0)
-		*ret_leaf = DEC_LEAF(size == 4 ? DEC_NODE4 : DEC_NODE16, at);
-	return r;
+	if (r < 0)
+		return r;
+	kind = size == 4 ? DEC_NODE4 : DEC_NODE16;
+	t->kinds |= 1u << kind;
+	*ret_leaf = DEC_LEAF(kind, at);
+	return 0;
 }
 
 int table_map4(struct table *t, const struct intervals *v, uint32_t *ret_at)
@@ -329,6 +335,7 @@ static int split(struct table *t, const struct intervals *v, struct half *up, st
 			r = share_map(t, low->end, low->leaf, low->n, true, &at);
 			if (r < 0)
 				return r;
+			t->kinds |= 1u << DEC_LOW;
 			half_add(up, from, DEC_LEAF(DEC_LOW, at));
 			low->n = 0;
 			if (from++ == hi)

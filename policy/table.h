@@ -13,6 +13,8 @@ struct table {
 	uint32_t *words;
 	size_t n, capacity;
 	struct memo memo;
+	uint32_t kinds; /* bit per enum dec_kind in use */
+	uint32_t tests; /* of the longest chain */
 };
 enum { TABLE_BUDGET_WORDS = (64 << 20) / 4 };
 

@@ -46,6 +46,25 @@ static void *scanner_open(struct parser *p, char *copy, size_t bytes)
 	return scanner;
 }
 
+/* Binary files: flex is slow at NUL, and nothing else that it'd say would help. */
+static bool check_text(struct parser *p, uint16_t file, const char *text, size_t bytes)
+{
+	struct pol_loc loc = {.file = file, .line = 1, .col = 1, .len = 1};
+	const char *nul = memchr(text, '\0', bytes);
+
+	if (!nul)
+		return true;
+	for (const char *c = text; c < nul; c++) {
+		loc.col++;
+		if (*c == '\n') {
+			loc.line++;
+			loc.col = 1;
+		}
+	}
+	pol_diag_add(p->diags, POL_ERROR, &loc, "a NUL byte: this is not text");
+	return false;
+}
+
 /* Takes over `text`. */
 void unit_parse(struct parser *p, const char *path, char *text, size_t bytes)
 {
@@ -59,6 +78,8 @@ void unit_parse(struct parser *p, const char *path, char *text, size_t bytes)
 		return;
 	}
 	file = sources_add(p->sources, path, text, bytes);
+	if (file >= 0 && !check_text(p, (uint16_t)file, text, bytes))
+		return;
 	copy = file < 0 ? NULL : malloc(bytes + 2);
 	if (!copy) {
 		p->oom = true;
@@ -129,7 +150,7 @@ static void path_clean(char *path)
 	*to = '\0';
 }
 
-char *path_relative(struct parser *p, const char *name, bool for_glob)
+char *path_relative(struct parser *p, const char *name, bool for_glob, const struct pol_loc *loc)
 {
 	const char *base = p->unit->path, *slash = strrchr(base, '/');
 	size_t dir = slash && name[0] != '/' ? (size_t)(slash - base) + 1 : 0, n = 0;
@@ -144,6 +165,10 @@ char *path_relative(struct parser *p, const char *name, bool for_glob)
 	}
 	strcpy(path + n, name);
 	path_clean(path);
+	if (strlen(path) >= MAX_PATH_BYTES) {
+		pol_diag_add(p->diags, POL_ERROR, loc, "the file name is too long");
+		return NULL;
+	}
 	return path;
 }
 
@@ -178,7 +203,7 @@ static void free_paths(char **paths)
 
 static void include_glob(struct parser *p, const char *name, const struct pol_loc *loc)
 {
-	char *pattern = path_relative(p, name, true), **paths = NULL;
+	char *pattern = path_relative(p, name, true, loc), **paths = NULL;
 	int r;
 
 	if (!pattern)
@@ -215,7 +240,7 @@ void include_files(struct parser *p, const struct text *name, const struct pol_l
 	if (is_glob(name->s)) {
 		include_glob(p, name->s, loc);
 	} else {
-		path = path_relative(p, name->s, false);
+		path = path_relative(p, name->s, false, loc);
 		if (path)
 			include_one(p, path, loc);
 	}
