@@ -6,3 +6,56 @@ tests_LIVE :=
 tests_TOOLS := try
 tests_SCRIPTS := matrix reload kill ulsps members badinput run install
 
+
+# libulsp, ulsp-log, ulsp-firewall
+tests_UNIT += test_format test_ulsp test_ulsp_track test_ulsp_verdict test_ulsp_process \
+	test_ulsp_sink test_firewall_rules test_firewall_fuzz
+tests_LIVE += test_ulsp_kernel test_ulsp_programs
+test_format_LIBS := ulsp
+test_ulsp_LIBS := ulsp
+test_ulsp_track_LIBS := ulsp
+test_ulsp_verdict_LIBS := ulsp
+test_ulsp_process_LIBS := ulsp
+test_ulsp_sink_SRC := ulsp/sink.c
+test_firewall_rules_SRC := ulsp/rules.c
+test_firewall_fuzz_SRC := tests/fuzz/fuzz_firewall_rules.c ulsp/rules.c
+test_ulsp_kernel_LIBS := ulsp
+test_ulsp_kernel_SRC := tests/live/fake_instance.c
+test_ulsp_programs_SRC := tests/live/fake_instance.c
+
+# loader's kernel side
+tests_KERN := test_kern_deny test_kern_packets test_kern_messages test_kern_life
+tests_LIVE += $(tests_KERN)
+$(foreach t,$(tests_KERN),$(eval $(t)_LIBS := kern)$(eval $(t)_SRC := tests/live/kern_fixture.c))
+
+# the policy language's front end
+tests_UNIT += test_policy_spans test_policy_parse test_policy_diag test_policy_print \
+	test_policy_golden test_policy_fuzz test_policy_memory test_reader
+test_policy_spans_LIBS := policy
+test_policy_parse_LIBS := policy
+test_policy_parse_SRC := tests/unit/memory_files.c
+test_policy_diag_LIBS := policy
+test_policy_diag_SRC := tests/unit/memory_files.c
+test_policy_print_LIBS := policy
+test_policy_print_SRC := tests/unit/memory_files.c tests/unit/policy_same.c
+test_policy_golden_LIBS := policy
+test_policy_golden_SRC := tests/unit/memory_files.c tests/unit/policy_same.c loader/reader.c
+test_policy_memory_LIBS := policy
+test_policy_memory_SRC := tests/unit/memory_files.c
+test_policy_memory_LDFLAGS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+test_policy_fuzz_LIBS := policy
+test_policy_fuzz_SRC := tests/fuzz/fuzz_policy.c tests/unit/policy_same.c loader/reader.c
+test_reader_LIBS := policy
+test_reader_SRC := loader/reader.c
+
+# tables: compiler, walker, oracle
+tests_UNIT += test_decide test_compile test_decide_fuzz
+tests_LIVE += test_decide_bpf
+test_decide_LIBS := policy
+test_decide_SRC := tests/unit/genrules.c
+test_compile_LIBS := policy
+test_compile_SRC := tests/unit/genrules.c
+test_decide_fuzz_LIBS := policy
+test_decide_fuzz_SRC := tests/fuzz/fuzz_decide.c tests/unit/genrules.c loader/reader.c
+test_decide_bpf_LIBS := policy
+test_decide_bpf_SRC := tests/unit/genrules.c

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,17 +68,70 @@ const char *ulsp_errno_word(int error, char buf[16])
 	return buf;
 }
 
+/* ---- a bounded buffer that remembers that it overflowed ---- */
+
+struct out {
+	char *buf;
+	size_t len, bytes; /* len < bytes, for the NUL */
+	bool full;
+};
+
+static void put(struct out *o, const char *s, size_t n)
+{
+	if (o->full || n >= o->bytes - o->len) {
+		o->full = true;
+		return;
+	}
+	memcpy(o->buf + o->len, s, n);
+	o->len += n;
+}
+
+static void puts_to(struct out *o, const char *s)
+{
+	put(o, s, strlen(s));
+}
+
+static void put_number(struct out *o, uint64_t n)
+{
+	char text[20], *p = text + sizeof(text);
+
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	put(o, p, (size_t)(text + sizeof(text) - p));
+}
+
+static int finish(struct out *o)
+{
+	if (!o->bytes)
+		return -ENOSPC;
+	o->buf[o->full ? 0 : o->len] = '\0';
+	return o->full ? -ENOSPC : (int)o->len;
+}
+
+/* ---- parts of a message ---- */
+
 void ulsp_format_endpoint(uint8_t family, const uint8_t addr[16], uint16_t port,
 			  char buf[ULSP_ENDPOINT_BYTES])
 {
+	struct out o = {buf, 0, ULSP_ENDPOINT_BYTES, false};
 	char text[INET6_ADDRSTRLEN];
 
-	if (family == 4 && inet_ntop(AF_INET, addr, text, sizeof(text)))
-		snprintf(buf, ULSP_ENDPOINT_BYTES, "%s:%u", text, port);
-	else if (family == 6 && inet_ntop(AF_INET6, addr, text, sizeof(text)))
-		snprintf(buf, ULSP_ENDPOINT_BYTES, "[%s]:%u", text, port);
-	else
-		memcpy(buf, "-", 2);
+	if (family == 4) {
+		for (int i = 0; i < 4; i++) {
+			put_number(&o, addr[i]);
+			put(&o, i < 3 ? "." : ":", 1);
+		}
+		put_number(&o, port);
+	} else if (family == 6 && inet_ntop(AF_INET6, addr, text, sizeof(text))) {
+		put(&o, "[", 1);
+		puts_to(&o, text);
+		put(&o, "]:", 2);
+		put_number(&o, port);
+	} else {
+		put(&o, "-", 1);
+	}
+	finish(&o);
 }
 
 static bool all_zero(const uint8_t addr[16])
@@ -113,77 +165,72 @@ int ulsp_has_local(const struct ulsp_msg *m)
 
 void ulsp_format_rule(const struct ulsp_msg *m, const char *file, char *buf, size_t bytes)
 {
-	if (m->rule && m->line)
-		snprintf(buf, bytes, "%s:%" PRIu32, file && *file ? file : "?", m->line);
-	else if (m->reason == ULSP_REASON_IMPLIED || m->reason == ULSP_REASON_EPHEMERAL)
-		snprintf(buf, bytes, "implied");
-	else if (m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE)
-		snprintf(buf, bytes, "none");
-	else
-		snprintf(buf, bytes, "default");
+	struct out o = {buf, 0, bytes, false};
+
+	if (m->rule && m->line) {
+		puts_to(&o, file && *file ? file : "?");
+		put(&o, ":", 1);
+		put_number(&o, m->line);
+	} else if (m->reason == ULSP_REASON_IMPLIED || m->reason == ULSP_REASON_EPHEMERAL) {
+		puts_to(&o, "implied");
+	} else if (m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE) {
+		puts_to(&o, "none");
+	} else {
+		puts_to(&o, "default");
+	}
+	finish(&o);
 }
 
+/* n as `digits` digits */
+static char *put_digits(char *to, uint64_t n, int digits)
+{
+	for (int i = digits - 1; i >= 0; i--, n /= 10)
+		to[i] = (char)('0' + n % 10);
+	return to + digits;
+}
+
+/*
+ * By hand, since strftime() took most of a message's time.  Years are counted from March, so
+ * that the leap day ends them; an era is 400 of them, 146,097 days.
+ */
 void ulsp_format_time(int64_t realtime_ns, char buf[ULSP_TIME_BYTES])
 {
-	const int64_t second = 1000000000;
-	time_t s = (time_t)(realtime_ns / second);
-	long ns = (long)(realtime_ns % second);
-	struct tm tm = {.tm_mday = 1};
-	size_t n;
+	const int64_t second = 1000000000, day = 86400, era_days = 146097;
+	int64_t s = realtime_ns / second - (realtime_ns % second < 0);
+	int64_t ns = realtime_ns % second + (realtime_ns % second < 0 ? second : 0);
+	int64_t days = s / day - (s % day < 0), in_day = s - days * day;
+	int64_t since = days + 719468; /* days from 0000-03-01 to 1970-01-01 */
+	int64_t era = since / era_days, in_era = since % era_days;
+	int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+	int64_t month = (5 * in_year + 2) / 153; /* from March */
+	char *p = buf;
 
-	if (ns < 0) {
-		ns += second;
-		s--;
-	}
-	gmtime_r(&s, &tm);
-	n = strftime(buf, ULSP_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf + n, ULSP_TIME_BYTES - n, ".%09ldZ", ns);
+	/* 64 bits of nanoseconds reach from 1677 to 2262 */
+	p = put_digits(p, (uint64_t)(year + era * 400 + (month >= 10)), 4);
+	*p++ = '-';
+	p = put_digits(p, (uint64_t)(month < 10 ? month + 3 : month - 9), 2);
+	*p++ = '-';
+	p = put_digits(p, (uint64_t)(in_year - (153 * month + 2) / 5 + 1), 2);
+	*p++ = 'T';
+	p = put_digits(p, (uint64_t)(in_day / 3600), 2);
+	*p++ = ':';
+	p = put_digits(p, (uint64_t)(in_day / 60 % 60), 2);
+	*p++ = ':';
+	p = put_digits(p, (uint64_t)(in_day % 60), 2);
+	*p++ = '.';
+	p = put_digits(p, (uint64_t)ns, 9);
+	memcpy(p, "Z", 2);
 }
 
-/* ---- a bounded buffer that remembers that it overflowed ---- */
-
-struct out {
-	char *buf;
-	size_t len, bytes; /* len < bytes, for the NUL */
-	bool full;
-};
-
-static void put(struct out *o, const char *s, size_t n)
+/* \xNN, \u00NN */
+static void put_escape(struct out *o, const char *lead, uint8_t byte)
 {
-	if (o->full || n >= o->bytes - o->len) {
-		o->full = true;
-		return;
-	}
-	memcpy(o->buf + o->len, s, n);
-	o->len += n;
-}
+	static const char hex[] = "0123456789abcdef";
+	const char digits[2] = {hex[byte >> 4], hex[byte & 15]};
 
-static void puts_to(struct out *o, const char *s)
-{
-	put(o, s, strlen(s));
-}
-
-__attribute__((format(printf, 2, 3))) static void putf(struct out *o, const char *format, ...)
-{
-	char text[128];
-	va_list ap;
-	int n;
-
-	va_start(ap, format);
-	n = vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(text))
-		o->full = true;
-	else
-		put(o, text, (size_t)n);
-}
-
-static int finish(struct out *o)
-{
-	if (!o->bytes)
-		return -ENOSPC;
-	o->buf[o->full ? 0 : o->len] = '\0';
-	return o->full ? -ENOSPC : (int)o->len;
+	puts_to(o, lead);
+	put(o, digits, sizeof(digits));
 }
 
 /* Length of the UTF-8 sequence at s and its code point; 0: none (overlong, surrogate, cut off). */
@@ -219,22 +266,34 @@ static bool is_control(uint32_t code)
 	return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
+static bool is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 static void put_json_string(struct out *o, const char *s)
 {
 	put(o, "\"", 1);
 	while (*s) {
 		uint32_t code;
-		size_t n = utf8(s, &code);
+		size_t n = 0;
 
+		while (is_plain(s[n]))
+			n++;
+		if (n) {
+			put(o, s, n);
+			s += n;
+			continue;
+		}
+		n = utf8(s, &code);
 		if (!n) {
 			puts_to(o, "\\ufffd");
 			n = 1;
-		} else if (code == '"' || code == '\\') {
-			put(o, "\\", 1);
-			put(o, s, 1);
 		} else if (is_control(code)) {
-			putf(o, "\\u%04x", (unsigned int)code);
+			put_escape(o, "\\u00", (uint8_t)code);
 		} else {
+			if (n == 1) /* a quote or backslash */
+				put(o, "\\", 1);
 			put(o, s, n);
 		}
 		s += n;
@@ -254,7 +313,7 @@ static void put_text_word(struct out *o, const char *s)
 		} else {
 			n = n ? n : 1;
 			for (size_t i = 0; i < n; i++)
-				putf(o, "\\x%02x", (unsigned char)s[i]);
+				put_escape(o, "\\x", (uint8_t)s[i]);
 		}
 		s += n;
 	}
@@ -268,103 +327,127 @@ int ulsp_format_json_string(const char *s, char *buf, size_t bytes)
 	return finish(&o);
 }
 
-static void put_json_endpoint(struct out *o, const char *name, int present, uint8_t family,
-			      const uint8_t addr[16], uint16_t port)
+static void put_json_text(struct out *o, const char *name, const char *value)
 {
-	char text[ULSP_ENDPOINT_BYTES];
-
-	putf(o, ",\"%s\":", name);
-	if (!present) {
-		puts_to(o, "null");
-		return;
-	}
-	ulsp_format_endpoint(family, addr, port, text);
-	put_json_string(o, text);
-}
-
-static void put_json_name(struct out *o, const char *name, const char *value)
-{
-	putf(o, ",\"%s\":", name);
+	puts_to(o, name);
 	if (value)
 		put_json_string(o, value);
 	else
 		puts_to(o, "null");
 }
 
-static const char *put_bool(int value)
+static void put_json_number(struct out *o, const char *name, uint64_t n)
 {
-	return value ? "true" : "false";
+	puts_to(o, name);
+	put_number(o, n);
+}
+
+static void put_json_bool(struct out *o, const char *name, int value)
+{
+	puts_to(o, name);
+	puts_to(o, value ? "true" : "false");
 }
 
 int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
 			const char *file, const char *cgroup, char *buf, size_t bytes)
 {
 	char time[ULSP_TIME_BYTES], error[16], rule[ULSP_PATH_BYTES + 16];
+	char remote[ULSP_ENDPOINT_BYTES], local[ULSP_ENDPOINT_BYTES];
 	char comm[ULSP_COMM_BYTES + 1] = {0};
 	struct out o = {buf, 0, bytes, false};
+	int has_remote = ulsp_has_remote(m), has_local = ulsp_has_local(m);
 
 	memcpy(comm, m->comm, ULSP_COMM_BYTES);
 	ulsp_format_time(realtime_ns, time);
 	ulsp_format_rule(m, file, rule, sizeof(rule));
-	putf(&o, "{\"time\":\"%s\",\"seq\":%" PRIu64, time, (uint64_t)m->seq);
-	put_json_name(&o, "group", group ? group : "");
-	put_json_name(&o, "op", ulsp_op_word(m->op));
-	put_json_name(&o, "proto", ulsp_proto_word(m->proto));
-	putf(&o, ",\"ip_proto\":%u", m->ip_proto);
-	put_json_endpoint(&o, "remote", ulsp_has_remote(m), m->family, m->remote, m->remote_port);
-	put_json_endpoint(&o, "local", ulsp_has_local(m), m->family, m->local, m->local_port);
-	put_json_name(&o, "verdict", ulsp_verdict_word(m->verdict));
-	put_json_name(&o, "errno", m->error ? ulsp_errno_word(m->error, error) : NULL);
-	put_json_name(&o, "reason", ulsp_reason_word(m->reason));
-	put_json_name(&o, "rule", rule);
-	putf(&o, ",\"audit\":%s,\"ask\":%s", put_bool(m->flags & ULSP_MSG_AUDIT),
-	     put_bool(m->flags & ULSP_MSG_ASK));
-	putf(&o, ",\"pid\":%" PRIu32 ",\"tgid\":%" PRIu32, (uint32_t)m->pid, (uint32_t)m->tgid);
-	putf(&o, ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32, (uint32_t)m->uid, (uint32_t)m->gid);
-	put_json_name(&o, "comm", comm);
-	put_json_name(&o, "cgroup", cgroup);
-	putf(&o, ",\"cgroup_id\":%" PRIu64, (uint64_t)m->cgroup);
-	putf(&o, ",\"generation\":%" PRIu32 "}", (uint32_t)m->generation);
+	if (has_remote)
+		ulsp_format_endpoint(m->family, m->remote, m->remote_port, remote);
+	if (has_local)
+		ulsp_format_endpoint(m->family, m->local, m->local_port, local);
+
+	put_json_text(&o, "{\"time\":", time);
+	put_json_number(&o, ",\"seq\":", m->seq);
+	put_json_text(&o, ",\"group\":", group ? group : "");
+	put_json_text(&o, ",\"op\":", ulsp_op_word(m->op));
+	put_json_text(&o, ",\"proto\":", ulsp_proto_word(m->proto));
+	put_json_number(&o, ",\"ip_proto\":", m->ip_proto);
+	put_json_text(&o, ",\"remote\":", has_remote ? remote : NULL);
+	put_json_text(&o, ",\"local\":", has_local ? local : NULL);
+	put_json_text(&o, ",\"verdict\":", ulsp_verdict_word(m->verdict));
+	put_json_text(&o, ",\"errno\":", m->error ? ulsp_errno_word(m->error, error) : NULL);
+	put_json_text(&o, ",\"reason\":", ulsp_reason_word(m->reason));
+	put_json_text(&o, ",\"rule\":", rule);
+	put_json_bool(&o, ",\"audit\":", m->flags & ULSP_MSG_AUDIT);
+	put_json_bool(&o, ",\"ask\":", m->flags & ULSP_MSG_ASK);
+	put_json_number(&o, ",\"pid\":", m->pid);
+	put_json_number(&o, ",\"tgid\":", m->tgid);
+	put_json_number(&o, ",\"uid\":", m->uid);
+	put_json_number(&o, ",\"gid\":", m->gid);
+	put_json_text(&o, ",\"comm\":", comm);
+	put_json_text(&o, ",\"cgroup\":", cgroup);
+	put_json_number(&o, ",\"cgroup_id\":", m->cgroup);
+	put_json_number(&o, ",\"generation\":", m->generation);
+	put(&o, "}", 1);
 	return finish(&o);
+}
+
+static void put_text_endpoints(struct out *o, const struct ulsp_msg *m)
+{
+	bool incoming = m->op == ULSP_OP_ACCEPT || m->op == ULSP_OP_RECVFROM;
+	char remote[ULSP_ENDPOINT_BYTES], local[ULSP_ENDPOINT_BYTES];
+
+	ulsp_format_endpoint(ulsp_has_remote(m) ? m->family : 0, m->remote, m->remote_port, remote);
+	ulsp_format_endpoint(ulsp_has_local(m) ? m->family : 0, m->local, m->local_port, local);
+	if (incoming) {
+		puts_to(o, remote);
+		puts_to(o, " -> ");
+	}
+	puts_to(o, incoming || !ulsp_has_remote(m) ? local : remote);
 }
 
 int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
 			const char *file, const char *cgroup, char *buf, size_t bytes)
 {
 	char time[ULSP_TIME_BYTES], error[16], rule[ULSP_PATH_BYTES + 16];
-	char remote[ULSP_ENDPOINT_BYTES], local[ULSP_ENDPOINT_BYTES];
 	char comm[ULSP_COMM_BYTES + 1] = {0};
 	struct out o = {buf, 0, bytes, false};
 
 	memcpy(comm, m->comm, ULSP_COMM_BYTES);
 	ulsp_format_time(realtime_ns, time);
 	ulsp_format_rule(m, file, rule, sizeof(rule));
-	ulsp_format_endpoint(ulsp_has_remote(m) ? m->family : 0, m->remote, m->remote_port, remote);
-	ulsp_format_endpoint(ulsp_has_local(m) ? m->family : 0, m->local, m->local_port, local);
 
-	putf(&o, "%s ", time);
+	puts_to(&o, time);
+	put(&o, " ", 1);
 	put_text_word(&o, group ? group : "");
-	putf(&o, " %s", ulsp_verdict_word(m->verdict));
-	if (m->error)
-		putf(&o, " %s", ulsp_errno_word(m->error, error));
-	putf(&o, " %s %s ", ulsp_op_word(m->op), ulsp_proto_word(m->proto));
-	if (ulsp_has_remote(m) && ulsp_has_local(m) &&
-	    (m->op == ULSP_OP_ACCEPT || m->op == ULSP_OP_RECVFROM))
-		putf(&o, "%s -> ", remote);
-	puts_to(&o, ulsp_has_remote(m) && m->op != ULSP_OP_ACCEPT && m->op != ULSP_OP_RECVFROM
-			    ? remote
-			    : local);
+	put(&o, " ", 1);
+	puts_to(&o, ulsp_verdict_word(m->verdict));
+	put(&o, " ", 1);
+	if (m->error) {
+		puts_to(&o, ulsp_errno_word(m->error, error));
+		put(&o, " ", 1);
+	}
+	puts_to(&o, ulsp_op_word(m->op));
+	put(&o, " ", 1);
+	puts_to(&o, ulsp_proto_word(m->proto));
+	put(&o, " ", 1);
+	put_text_endpoints(&o, m);
 	puts_to(&o, " by ");
 	put_text_word(&o, comm);
-	putf(&o, "[%" PRIu32 "] uid %" PRIu32, (uint32_t)m->tgid, (uint32_t)m->uid);
+	put(&o, "[", 1);
+	put_number(&o, m->tgid);
+	puts_to(&o, "] uid ");
+	put_number(&o, m->uid);
 	if (cgroup) {
 		puts_to(&o, " in ");
 		put_text_word(&o, cgroup);
 	}
 	puts_to(&o, " rule ");
 	put_text_word(&o, rule);
-	if (m->reason > ULSP_REASON_IMPLIED)
-		putf(&o, " (%s)", ulsp_reason_word(m->reason));
+	if (m->reason > ULSP_REASON_IMPLIED) {
+		puts_to(&o, " (");
+		puts_to(&o, ulsp_reason_word(m->reason));
+		put(&o, ")", 1);
+	}
 	if (m->flags & ULSP_MSG_ASK)
 		puts_to(&o, " ask");
 	if (m->flags & ULSP_MSG_AUDIT)

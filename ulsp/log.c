@@ -285,7 +285,7 @@ static int run(struct logger *l)
 	r = ulsp_open(&options, &u);
 	if (r == -ENOTCONN)
 		fprintf(stderr, "ulsp-log: not started by ulspd: name it in a policy, "
-				"`ulsp log { exec \"ulsp-log\" }'\n");
+				"`ulsp logger { exec \"ulsp-log\" }'\n");
 	else if (r == -EPROTO)
 		fprintf(stderr, "ulsp-log: ulspd is of another version: install both from one\n");
 	else if (r)

@@ -94,7 +94,7 @@ static int write_out(struct sink *s, size_t bytes)
 int sink_reopen(struct sink *s)
 {
 	struct stat st;
-	int fd, r;
+	int fd = -1, r;
 
 	if (!s->path)
 		return 0;

@@ -48,7 +48,8 @@ touch "$TMP/stop"
 wait $T
 sleep 1
 is "every datagram failed with the rule's errno" EHOSTUNREACH "$(awk '{ print $1 }' "$TMP/out" | sort -u | tr '\n' ' ' | sed 's/ $//')"
-is "the listener heard the control only" 1 "$(server_count)"
+server_count
+is "the listener heard the control only" 1 "$COUNT"
 # Every denial has a sequence number; each was received, or is a stated loss.
 python3 - "$TMP/log.json" >"$TMP/account" <<'E2'
 import json, sys

@@ -94,7 +94,8 @@ ctl() { "$BIN/ulspctl" "$@"; }
 in_cgroup() {
 	local dir=$1
 	shift
-	bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$dir" "$@"
+	# without the descriptors whose end tells a server to stop
+	bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$dir" "$@" 9>&- 8>&-
 }
 in_group() { in_cgroup "$CG/g" "$@"; }
 
@@ -112,9 +113,9 @@ until_true() {
 
 # start_daemon [ARGS...]: in the background, waits until it answers
 start_daemon() {
-	"$BIN/ulspd" --foreground "$@" >>"$TMP/ulspd.log" 2>&1 &
+	"$BIN/ulspd" --foreground "$@" >>"$TMP/ulspd.log" 2>&1 9>&- 8>&- &
 	DAEMON=$!
-	until_true 20 ctl version -j || bail "ulspd doesn't answer"
+	until_true 20 ctl group list || bail "ulspd doesn't answer"
 	kill -0 "$DAEMON" 2>/dev/null || bail "ulspd ended"
 }
 stop_daemon() { # SIGNAL
@@ -127,7 +128,7 @@ policy() { cat >"$TMP/policy.ulsp"; }
 load() { ctl load "$TMP/policy.ulsp" >"$TMP/load.out" 2>&1 || { sed 's/^/# /' "$TMP/load.out"; bail "load failed"; }; }
 
 # server PROTO ADDR PORT [try options]: counts in the background; its port in $PORT.
-# server_count: ends the last one and prints what it counted.
+# server_count: ends the last one; $COUNT is what it counted.
 server() {
 	local proto=$1 addr=$2 port=$3
 	shift 3
@@ -143,7 +144,7 @@ server() {
 server_count() {
 	exec 9>&-
 	wait "$SERVER" 2>/dev/null
-	tail -1 "$TMP/port"
+	COUNT=$(tail -n +2 "$TMP/port")
 }
 # A server that answers, for the rest of the script.
 echo_server() {

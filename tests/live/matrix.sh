@@ -101,8 +101,8 @@ t "default's errno" EACCES ok connect tcp 127.0.0.1 8001
 policy <<E2
 group g {
 	members cgroup "$REL"
-	allow accept tcp from 127.0.0.1 port 8301
-	allow accept tcp from ::1 port 8301
+	allow accept tcp port 8301 from 127.0.0.1
+	allow accept tcp port 8301 from ::1
 	allow recvfrom udp from 127.0.0.2
 	deny  listen tcp port 8303
 	default deny
@@ -115,12 +115,14 @@ load
 client_of_member() {
 	local proto=$1 addr=$2 port=$3
 	shift 3
-	in_group "$TRY" -w 1 serve "$proto" "$addr" "$port" < <(sleep 5) >"$TMP/member" &
+	rm -f "$TMP/member" "$TMP/member.in"
+	mkfifo "$TMP/member.in"
+	in_group "$TRY" -w 1 serve "$proto" "$addr" "$port" <"$TMP/member.in" >"$TMP/member" &
 	local pid=$!
-	CHILDREN+=("$pid")
+	exec 8>"$TMP/member.in"
 	until_true 5 test -s "$TMP/member" || echo "# no server"
 	"$TRY" "$@"
-	kill -9 $pid 2>/dev/null
+	exec 8>&- # ends it
 	wait $pid 2>/dev/null
 }
 is "accept from 127.0.0.1 allowed" ok "$(client_of_member tcp 0.0.0.0 8301 -w 500 connect tcp 127.0.0.1 8301)"

@@ -13,7 +13,8 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 
-#include "genrules.h"
+#include "../unit/genrules.h"
+#include "knobs.h"
 #include "ulsp.skel.h"
 
 /* A frozen map with the table. */
@@ -44,7 +45,8 @@ static struct ulsp_bpf *load(const struct pol_table *t, uint32_t *ret_insns)
 	bpf_object__for_each_program(prog, skel->obj)
 		bpf_program__set_autoload(prog, prog == skel->progs.ulsp_explain);
 	bpf_object__for_each_map(map, skel->obj)
-		bpf_map__set_autocreate(map, map == skel->maps.table);
+		bpf_map__set_autocreate(map, map == skel->maps.table ||
+						     bpf_map__is_internal(map));
 	fd = table_map(t);
 	assert_int_equal(bpf_map__reuse_fd(skel->maps.table, fd), 0);
 	close(fd);

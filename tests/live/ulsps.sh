@@ -52,7 +52,7 @@ until_true 3 answered 127.0.0.1 8001
 is "and the ULSP is asked again" ok "$(tcp 127.0.0.1 8001)"
 
 # the ULSP is stopped: its heartbeat goes stale, the fail mode of each rule holds
-fw=$(ctl ulsp show firewall -j | grep -oE '"pid": ?[0-9]+' | grep -oE '[0-9]+' | head -1)
+fw=$(ctl ulsp list -j | python3 -c 'import json, sys; print([u["pid"] for u in json.load(sys.stdin)["ulsps"] if u["name"] == "firewall"][0])')
 like "the firewall has a pid" '^[0-9]+$' "$fw"
 kill -STOP "$fw"
 sleep 6.2
