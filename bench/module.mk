@@ -2,6 +2,12 @@
 bench_PROGRAMS := ops peer
 bench_BPF := peer
 
+bench_PROGRAMS += decide
+bench_BPF += decide
+bench_decide_LIBS := policy
+bench_PROGRAMS += ring
+bench_ring_LIBS := kern
+
 define bench_rules
 $(BUILD)/bench/$(1): $$(call objs,bench/$(1).c $$(bench_$(1)_SRC)) $$(foreach l,$$(bench_$(1)_LIBS),$$(LIBS_$$(l)))
 	@mkdir -p $$(@D)

@@ -46,14 +46,14 @@
 
 /* What an operation looks like to the rules. */
 struct dec_key {
-	__u8 op;     /* enum ulsp_op */
-	__u8 family; /* DEC_V4, DEC_V6; mapped addresses are DEC_V4 */
-	__u8 proto;  /* enum ulsp_proto, below ULSP_PROTO_INET_COUNT */
-	__u8 no_task; /* uid and executable are unknown: such conditions fail closed */
-	__u16 port;  /* connect, sendto: remote; bind, listen, accept, recvfrom: local; else 0 */
-	__u16 port2; /* the other end's port, 0 when unknown */
-	__u32 addr[4]; /* host-order words, most significant first; IPv4 in addr[0]:
-			* connect, sendto, accept, recvfrom: remote; bind, listen: local */
+	__u8 op;	/* enum ulsp_op */
+	__u8 family;	/* DEC_V4, DEC_V6; mapped addresses are DEC_V4 */
+	__u8 proto;	/* enum ulsp_proto, below ULSP_PROTO_INET_COUNT */
+	__u8 no_task;	/* uid and executable are unknown: such conditions fail closed */
+	__u16 port;	/* connect, sendto: remote; bind, listen, accept, recvfrom: local; else 0 */
+	__u16 port2;	/* the other end's port, 0 when unknown */
+	__u32 addr[4];	/* host-order words, most significant first; IPv4 in addr[0]:
+			 * connect, sendto, accept, recvfrom: remote; bind, listen: local */
 	__u32 addr2[4]; /* the other end's address, 0 when unknown */
 	__u32 uid;
 	__u32 exe_dev; /* kernel's s_dev of the executable's file system */
@@ -103,13 +103,13 @@ enum { DEC_HEADER_WORDS = DEC_ROOT(ULSP_OP_COUNT, 0, 0) };
 
 /* A leaf: kind and value. */
 enum dec_kind {
-	DEC_NONE = 0,   /* no rule of this part matches */
-	DEC_RULE = 1,   /* this rule */
-	DEC_CHAIN = 2,  /* a condition decides: the struct dec_test at */
-	DEC_NODE4 = 3,  /* port function of up to 4 intervals: 4 ends, 4 leaves at */
+	DEC_NONE = 0,	/* no rule of this part matches */
+	DEC_RULE = 1,	/* this rule */
+	DEC_CHAIN = 2,	/* a condition decides: the struct dec_test at */
+	DEC_NODE4 = 3,	/* port function of up to 4 intervals: 4 ends, 4 leaves at */
 	DEC_NODE16 = 4, /* of up to 16: 16 ends, 16 leaves at */
-	DEC_MAP = 5,    /* any other port function: a struct dec_map at */
-	DEC_LOW = 6,    /* IPv6: struct dec_map by the lower 64 bits at */
+	DEC_MAP = 5,	/* any other port function: a struct dec_map at */
+	DEC_LOW = 6,	/* IPv6: struct dec_map by the lower 64 bits at */
 };
 #define DEC_LEAF(kind, value) ((__u32)(kind) << DEC_KIND_SHIFT | (value))
 enum { DEC_KIND_SHIFT = 28, DEC_VALUE_MASK = (1 << DEC_KIND_SHIFT) - 1 };
@@ -140,7 +140,7 @@ enum {
  * the verifier's work and an operation's time.
  */
 struct dec_test {
-	__u32 cond; /* place of a struct dec_cond */
+	__u32 cond;    /* place of a struct dec_cond */
 	__u32 no, yes; /* leaves: DEC_RULE, DEC_NONE or DEC_CHAIN */
 	__u32 reserved;
 };
@@ -161,7 +161,11 @@ struct dec_cond {
 };
 enum { DEC_COND_WORDS = sizeof(struct dec_cond) / 4 };
 
-/* Keeps the compiler from seeing through a value: no branches made of arithmetic. */
+/*
+ * Keeps the compiler from seeing through a value: no branches made of
+ * arithmetic, and no `or` made of an addition, of which verifiers before 6.8
+ * know nothing.
+ */
 #define dec_opaque(x) __asm__("" : "+r"(x))
 
 /* 1 when end < key, both below 2^63. */
@@ -204,6 +208,7 @@ static __always_inline __u64 dec_place(const __u32 *node, __u64 key)
 {
 	__u64 quarter = dec_step(node + 3, 4, key) * 4;
 
+	dec_opaque(quarter);
 	return quarter + dec_step(node + quarter, 1, key);
 }
 
@@ -211,6 +216,7 @@ static __always_inline __u64 dec_place64(const __u64 *node, __u64 half_up, __u64
 {
 	__u64 quarter = dec_step64(node + 3, 4, half_up, odd) * 4;
 
+	dec_opaque(quarter);
 	return quarter + dec_step64(node + quarter, 1, half_up, odd);
 }
 
@@ -427,7 +433,8 @@ static __always_inline int dec_address(const __u32 *tbl, __u64 words, __u32 map,
 static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *key, __u32 *ret_rule)
 {
 	__u64 words = tbl[DEC_H_WORDS], port = (__u32)key->proto << 16 | key->port;
-	__u32 root, leaf, best = DEC_VALUE_MASK;
+	__u64 root;
+	__u32 leaf, best = DEC_VALUE_MASK;
 	const __u32 *roots;
 
 	if (words < DEC_MIN_WORDS || tbl[DEC_H_MAGIC] != DEC_MAGIC)
@@ -435,15 +442,20 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 	if (key->op >= ULSP_OP_COUNT || key->family >= DEC_FAMILIES ||
 	    key->proto >= ULSP_PROTO_INET_COUNT)
 		return DEC_FAULT;
-	roots = tbl + DEC_ROOT((__u64)key->op, key->family, 0);
+	/* Checked again as one number, which verifiers before 6.8 can't put together. */
+	root = DEC_ROOT(key->op, key->family, 0);
+	dec_opaque(root);
+	if (root >= DEC_HEADER_WORDS)
+		return DEC_FAULT;
+	roots = tbl + root;
 
 	leaf = roots[DEC_PORT];
 	if (leaf && (dec_function(tbl, words, leaf, port, &leaf) ||
 		     dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
 	root = roots[DEC_ADDR];
-	if (root && (dec_address(tbl, words, root, key, &leaf) ||
-		     dec_lower(tbl, words, leaf, key, &best)))
+	if (root &&
+	    (dec_address(tbl, words, root, key, &leaf) || dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
 	root = roots[DEC_BOTH];
 	if (root && (dec_address(tbl, words, root, key, &leaf) ||

@@ -155,10 +155,7 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 		key.tgid = owner->tgid;
 		key.start_ns = owner->start_ns;
 	} else {
-		struct task_struct *task = bpf_get_current_task_btf();
-
-		key.tgid = task->tgid;
-		key.start_ns = task_start_ns(task);
+		task_process(&key);
 	}
 	return ask_cache(ev, cache, &key);
 }

@@ -10,23 +10,24 @@
 #include "ulsp_abi.h"
 
 enum ulsp_knob {
-	ULSP_KNOB_UID = 1 << 0,      /* some rule has a uid condition */
-	ULSP_KNOB_EXE = 1 << 1,      /* some rule has an executable condition */
-	ULSP_KNOB_SOCKET = 1 << 2,   /* sock_create judges; else it only notes owners */
-	ULSP_KNOB_DGRAM = 1 << 3,    /* ... of datagram sockets: messages of recvfrom name them */
-	ULSP_KNOB_RAW = 1 << 4,      /* ... of raw and ping sockets: the backstop judges by them */
-	ULSP_KNOB_LISTEN = 1 << 5,   /* listen is judged */
-	ULSP_KNOB_RECVFROM = 1 << 6, /* ingress judges datagrams too, not only what opens connections */
-	ULSP_KNOB_ASK = 1 << 7,      /* some rule asks a ULSP */
+	ULSP_KNOB_UID = 1 << 0,	   /* some rule has a uid condition */
+	ULSP_KNOB_EXE = 1 << 1,	   /* some rule has an executable condition */
+	ULSP_KNOB_SOCKET = 1 << 2, /* sock_create judges; else it only notes owners */
+	ULSP_KNOB_DGRAM = 1 << 3,  /* ... of datagram sockets: messages of recvfrom name them */
+	ULSP_KNOB_RAW = 1 << 4,	   /* ... of raw and ping sockets: the backstop judges by them */
+	ULSP_KNOB_LISTEN = 1 << 5, /* listen is judged */
+	ULSP_KNOB_RECVFROM =
+		1 << 6,		/* ingress judges datagrams too, not only what opens connections */
+	ULSP_KNOB_ASK = 1 << 7, /* some rule asks a ULSP */
 };
 
 struct ulsp_knobs {
-	__u32 slot;       /* in the group array */
+	__u32 slot;	  /* in the group array */
 	__u32 generation; /* of the policy */
 	__u32 log_rings;  /* bit per ring that receives messages of `log` rules */
-	__u32 flags;      /* enum ulsp_knob */
-	__u32 needs;      /* programs that the group needs, as the loader counts them */
-	__u32 nrules;     /* records, so counters */
+	__u32 flags;	  /* enum ulsp_knob */
+	__u32 needs;	  /* programs that the group needs, as the loader counts them */
+	__u32 nrules;	  /* records, so counters */
 };
 _Static_assert(sizeof(struct ulsp_knobs) == 24, "pinned: raise ULSP_ABI");
 

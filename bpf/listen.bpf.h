@@ -6,6 +6,8 @@
 #ifndef LISTEN_BPF_H
 #define LISTEN_BPF_H
 
+#include <bpf/bpf_core_read.h>
+
 #include "enforce.bpf.h"
 
 /* IPV6_V6ONLY of a TCP socket; 0 when it can't be read, which judges more. */
@@ -42,8 +44,7 @@ static __always_inline int listen_judge(void *ctx, struct event *ev, struct sock
 	if (s) {
 		s->listen_error = ev->error;
 		/* What a ULSP said, or didn't yet, may change. */
-		s->listen_generation =
-			ev->by.verdict == ULSP_VERDICT_ASK ? 0 : knobs.generation;
+		s->listen_generation = ev->by.verdict == ULSP_VERDICT_ASK ? 0 : knobs.generation;
 	}
 	return ev->error;
 }

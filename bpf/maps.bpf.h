@@ -27,9 +27,9 @@ struct sock_state {
 	__u32 listen_generation; /* of the listen verdict; 0: judge again */
 	char comm[ULSP_COMM_BYTES];
 	__s16 listen_error; /* negative errno of a denied listen */
-	__u8 owned;         /* the fields about the process are filled */
+	__u8 owned;	    /* the fields about the process are filled */
 	__u8 bind_pending;  /* bound to port 0: post_bind judges */
-	__u8 v6only;        /* of that bind */
+	__u8 v6only;	    /* of that bind */
 	__u8 reserved[3];
 };
 
@@ -98,7 +98,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+	__uint(max_entries, ULSP_MAX_GROUPS *ULSP_MAX_RINGS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct ulsp_stream);

@@ -33,7 +33,8 @@ struct packet {
 	__u8 source_route;
 	__u8 fragment; /* no port: a later fragment, or a header that isn't all there */
 	__u8 tcp_flags;
-	__u8 reserved[3];
+	__u8 done; /* a walk came to its end */
+	__u8 reserved[2];
 	__u32 src[4], dst[4]; /* host-order words */
 	__u16 sport, dport;
 	__u32 at; /* of the transport header */
@@ -41,32 +42,39 @@ struct packet {
 
 enum { PACKET_BAD = -1 };
 
-/* LSRR or SSRR among IPv4 options; options that can't be read count as one. */
-static __always_inline int packet_v4_routed(struct __sk_buff *skb, __u32 bytes)
+/* What a walk over options or headers carries; bpf_loop() (5.17) has it verified once. */
+struct packet_walk {
+	struct __sk_buff *skb;
+	struct packet *p;
+	__u32 at;
+	__u32 end;
+};
+
+/* One IPv4 option; 1: the walk ends.  What can't be read counts as a source route. */
+static long packet_v4_option(__u32 n, struct packet_walk *w)
 {
-	__u32 at = sizeof(struct iphdr), end = at + bytes;
-	int i;
+	__u8 option[2] = {};
 
-	for (i = 0; i < IPV4_OPTIONS_MAX; i++) {
-		__u8 option[2];
-
-		if (at >= end)
-			return 0;
-		if (bpf_skb_load_bytes(skb, at, option, 1))
-			return 1;
-		if (option[0] == IPV4_OPT_END)
-			return 0;
-		if (option[0] == IPV4_OPT_LSRR || option[0] == IPV4_OPT_SSRR)
-			return 1;
-		if (option[0] == IPV4_OPT_NOP) {
-			at++;
-			continue;
-		}
-		if (bpf_skb_load_bytes(skb, at, option, 2) || option[1] < 2)
-			return 1;
-		at += option[1];
+	if (w->at >= w->end) {
+		w->p->source_route = 0;
+		return 1;
 	}
-	return 1;
+	if (bpf_skb_load_bytes(w->skb, w->at, option, 1))
+		return 1;
+	if (option[0] == IPV4_OPT_END) {
+		w->p->source_route = 0;
+		return 1;
+	}
+	if (option[0] == IPV4_OPT_LSRR || option[0] == IPV4_OPT_SSRR)
+		return 1;
+	if (option[0] == IPV4_OPT_NOP) {
+		w->at++;
+		return 0;
+	}
+	if (bpf_skb_load_bytes(w->skb, w->at, option, 2) || option[1] < 2)
+		return 1;
+	w->at += option[1];
+	return 0;
 }
 
 static __always_inline int packet_v4(struct __sk_buff *skb, struct packet *p)
@@ -85,16 +93,43 @@ static __always_inline int packet_v4(struct __sk_buff *skb, struct packet *p)
 	addr_v4(p->dst, ip.daddr);
 	p->fragment = !!(bpf_ntohs(ip.frag_off) & 0x1fff);
 	p->at = header;
-	if (header > sizeof(ip))
-		p->source_route = packet_v4_routed(skb, header - sizeof(ip));
+	if (header > sizeof(ip)) {
+		struct packet_walk w = {skb, p, sizeof(ip), header};
+
+		p->source_route = 1; /* until the walk comes to its end */
+		bpf_loop(IPV4_OPTIONS_MAX + 1, packet_v4_option, &w, 0);
+	}
+	return 0;
+}
+
+/* One IPv6 header before the transport header; 1: the walk ends. */
+static long packet_v6_header(__u32 n, struct packet_walk *w)
+{
+	struct packet *p = w->p;
+	__u8 h[4] = {}, kind = p->proto; /* next header, length, and what follows */
+
+	if (kind != IPV6_HOPOPTS && kind != IPV6_ROUTING && kind != IPV6_FRAGMENT &&
+	    kind != IPV6_AUTH && kind != IPV6_DSTOPTS && kind != IPV6_MOBILITY) {
+		p->done = 1;
+		return 1;
+	}
+	if (bpf_skb_load_bytes(w->skb, w->at, h, sizeof(h)))
+		return 1;
+	p->proto = h[0];
+	if (kind == IPV6_ROUTING)
+		p->source_route = 1;
+	if (kind == IPV6_FRAGMENT) {
+		w->at += 8;
+		return h[2] | (h[3] & 0xf8) ? 1 : 0; /* the offset's 13 bits: no port follows */
+	}
+	w->at += kind == IPV6_AUTH ? (h[1] + 2) * 4 : (h[1] + 1) * 8;
 	return 0;
 }
 
 static __always_inline int packet_v6(struct __sk_buff *skb, struct packet *p)
 {
+	struct packet_walk w = {skb, p, sizeof(struct ipv6hdr), 0};
 	struct ipv6hdr ip;
-	__u8 next;
-	int i;
 
 	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
 		return PACKET_BAD;
@@ -103,34 +138,10 @@ static __always_inline int packet_v6(struct __sk_buff *skb, struct packet *p)
 		ip.saddr.in6_u.u6_addr32[2], ip.saddr.in6_u.u6_addr32[3]);
 	addr_v6(p->dst, ip.daddr.in6_u.u6_addr32[0], ip.daddr.in6_u.u6_addr32[1],
 		ip.daddr.in6_u.u6_addr32[2], ip.daddr.in6_u.u6_addr32[3]);
-	p->at = sizeof(ip);
-	next = ip.nexthdr;
-	for (i = 0; i < IPV6_HEADERS_MAX; i++) {
-		__u8 h[4]; /* next header, length, and what follows */
-
-		p->proto = next;
-		if (next != IPV6_HOPOPTS && next != IPV6_ROUTING && next != IPV6_FRAGMENT &&
-		    next != IPV6_AUTH && next != IPV6_DSTOPTS && next != IPV6_MOBILITY)
-			return 0;
-		if (bpf_skb_load_bytes(skb, p->at, h, sizeof(h))) {
-			p->fragment = 1;
-			return 0;
-		}
-		if (next == IPV6_ROUTING)
-			p->source_route = 1;
-		if (next == IPV6_FRAGMENT) {
-			if (h[2] | (h[3] & 0xf8)) { /* the offset's 13 bits */
-				p->proto = h[0];
-				p->fragment = 1;
-				return 0;
-			}
-			p->at += 8;
-		} else {
-			p->at += next == IPV6_AUTH ? (h[1] + 2) * 4 : (h[1] + 1) * 8;
-		}
-		next = h[0];
-	}
-	p->fragment = 1; /* more headers than anyone needs: no port */
+	p->proto = ip.nexthdr;
+	bpf_loop(IPV6_HEADERS_MAX + 1, packet_v6_header, &w, 0);
+	p->at = w.at;
+	p->fragment = !p->done; /* also with more headers than anyone needs */
 	return 0;
 }
 

@@ -63,8 +63,7 @@ static __always_inline int listener_error(struct __sk_buff *skb, struct bpf_sock
 }
 
 /* What comes for a listening TCP socket: SYNs, and the ACKs that complete them. */
-static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *sk,
-				       struct event *ev)
+static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *sk, struct event *ev)
 {
 	struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
 	int error = 0, flags;
@@ -93,8 +92,7 @@ static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *s
 }
 
 /* A datagram for a UDP, raw or ping socket. */
-static __always_inline int to_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
-				       struct event *ev)
+static __always_inline int to_datagram(struct __sk_buff *skb, struct bpf_sock *sk, struct event *ev)
 {
 	struct sock_state *s;
 	__u8 proto;
@@ -197,8 +195,7 @@ static __always_inline int backstop(struct __sk_buff *skb, struct bpf_sock *sk, 
 		judge_group(&ev);
 		ev.rule = NO_RECORD;
 		ev.by.flags = DEC_RULE_LOG;
-		verdict_deny(&ev, -EPERM,
-			     flags < 0 ? ULSP_REASON_FAULT : ULSP_REASON_SOURCE_ROUTE);
+		verdict_deny(&ev, -EPERM, flags < 0 ? ULSP_REASON_FAULT : ULSP_REASON_SOURCE_ROUTE);
 		return drop(skb, &ev, s);
 	}
 	if (flags & PACKET_FRAGMENT)

@@ -41,7 +41,7 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 		return GO;
 	s = bpf_sk_storage_get(&socks, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (s)
-		own(s);
+		task_own(s);
 	else /* judged later as nobody's: uid and exec conditions fail closed */
 		count_reason(ULSP_REASON_NO_STATE);
 	return GO;

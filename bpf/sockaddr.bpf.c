@@ -16,6 +16,7 @@
  */
 #include "vmlinux.h"
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "enforce.bpf.h"
@@ -38,11 +39,13 @@ static __always_inline void who(struct bpf_sock_addr *ctx, struct event *ev, __u
 	task_key(ev);
 }
 
-/* Where the socket is bound: the other end of connect and sendto. */
-static __always_inline void local_v4(struct bpf_sock_addr *ctx, struct event *ev)
+/*
+ * Where the socket is bound: the other end of connect and sendto.  ctx->sk is
+ * loaded once in each program: of two loads clang makes one at a computed
+ * offset, which the verifier refuses.
+ */
+static __always_inline void local_v4(struct bpf_sock *sk, struct event *ev)
 {
-	struct bpf_sock *sk = ctx->sk;
-
 	if (!sk)
 		return;
 	addr_v4(ev->key.addr2, sk->src_ip4);
@@ -50,10 +53,8 @@ static __always_inline void local_v4(struct bpf_sock_addr *ctx, struct event *ev
 		ev->key.port2 = sk->src_port;
 }
 
-static __always_inline void local_v6(struct bpf_sock_addr *ctx, struct event *ev)
+static __always_inline void local_v6(struct bpf_sock *sk, struct event *ev)
 {
-	struct bpf_sock *sk = ctx->sk;
-
 	if (!sk)
 		return;
 	addr_v6(ev->key.addr2, sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]);
@@ -81,13 +82,14 @@ static __always_inline void as_v4(struct event *ev)
 SEC("cgroup/connect4")
 int ulsp_connect4(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
 	if (refused_before())
 		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
-	local_v4(ctx, &ev);
+	local_v4(sk, &ev);
 	judge_connect4(&ev);
 	return enforce(ctx, &ev);
 }
@@ -95,6 +97,7 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect6")
 int ulsp_connect6(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 	int mapped;
 
@@ -102,7 +105,7 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
-	local_v6(ctx, &ev);
+	local_v6(sk, &ev);
 	if (mapped) {
 		as_v4(&ev);
 		judge_connect4(&ev);
@@ -119,10 +122,8 @@ static __always_inline int unaddressed(struct bpf_sock_addr *ctx)
 }
 
 /* An IPv6 UDP socket that sends to the IPv4 address that it is connected to. */
-static __always_inline int connected_mapped(struct bpf_sock_addr *ctx)
+static __always_inline int connected_mapped(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
 {
-	struct bpf_sock *sk = ctx->sk;
-
 	return sk && sk->family == AF_INET6 && sk->state == TCP_ESTABLISHED_STATE &&
 	       sk->dst_ip4 == ctx->user_ip4 && sk->dst_port == (__be16)ctx->user_port;
 }
@@ -130,13 +131,14 @@ static __always_inline int connected_mapped(struct bpf_sock_addr *ctx)
 SEC("cgroup/sendmsg4")
 int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
-	if (refused_before() || unaddressed(ctx) || connected_mapped(ctx))
+	if (refused_before() || unaddressed(ctx) || connected_mapped(ctx, sk))
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
-	local_v4(ctx, &ev);
+	local_v4(sk, &ev);
 	if (ctx->msg_src_ip4) /* IP_PKTINFO goes before bind */
 		addr_v4(ev.key.addr2, ctx->msg_src_ip4);
 	if (ctx->family == AF_INET6)
@@ -148,6 +150,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 SEC("cgroup/sendmsg6")
 int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 	int mapped;
 
@@ -155,10 +158,10 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
 	mapped = user_v6(ctx, &ev);
-	local_v6(ctx, &ev);
+	local_v6(sk, &ev);
 	if (ctx->msg_src_ip6[0] | ctx->msg_src_ip6[1] | ctx->msg_src_ip6[2] | ctx->msg_src_ip6[3])
-		addr_v6(ev.key.addr2, ctx->msg_src_ip6[0], ctx->msg_src_ip6[1],
-			ctx->msg_src_ip6[2], ctx->msg_src_ip6[3]);
+		addr_v6(ev.key.addr2, ctx->msg_src_ip6[0], ctx->msg_src_ip6[1], ctx->msg_src_ip6[2],
+			ctx->msg_src_ip6[3]);
 	if (mapped) {
 		as_v4(&ev);
 		judge_sendmsg4(&ev);
@@ -190,14 +193,14 @@ static __always_inline __u8 v6only(struct bpf_sock *sk)
  * A bind to port 0 is judged in post_bind, by the port that the kernel chose.
  * Whether post_bind will know: it is noted on the socket.
  */
-static __always_inline int bind_later(struct bpf_sock_addr *ctx, const struct event *ev)
+static __always_inline int bind_later(struct bpf_sock *sk, const struct event *ev, __u8 only_v6)
 {
 	struct sock_state *s;
 	int zero = has_ports(ev->key.proto) && !ev->key.port;
 
-	if (!ctx->sk)
+	if (!sk)
 		return 0;
-	s = bpf_sk_storage_get(&socks, ctx->sk, NULL, zero ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	s = bpf_sk_storage_get(&socks, sk, NULL, zero ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!s) {
 		/* Out of memory: judged now, as port 0. */
 		if (zero)
@@ -205,40 +208,43 @@ static __always_inline int bind_later(struct bpf_sock_addr *ctx, const struct ev
 		return 0;
 	}
 	s->bind_pending = zero;
-	if (ctx->family == AF_INET6)
-		s->v6only = v6only(ctx->sk);
+	s->v6only = only_v6;
 	return zero;
 }
 
 SEC("cgroup/bind4")
 int ulsp_bind4(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
 	if (refused_before())
 		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
-	if (bind_later(ctx, &ev))
+	if (bind_later(sk, &ev, 0))
 		return GO;
-	judge_any(&ev);
+	judge_any4(&ev);
 	return enforce(ctx, &ev);
 }
 
 SEC("cgroup/bind6")
 int ulsp_bind6(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
+	__u8 only_v6;
 
 	if (refused_before())
 		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
 	if (user_v6(ctx, &ev))
 		as_v4(&ev);
-	if (bind_later(ctx, &ev))
+	only_v6 = v6only(sk);
+	if (bind_later(sk, &ev, only_v6))
 		return GO;
 	judge_any(&ev);
-	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !v6only(ctx->sk))
+	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !only_v6)
 		judge_both(ctx, &ev, NULL);
 	return enforce(ctx, &ev);
 }

@@ -35,7 +35,7 @@ int ulsp_listen(struct bpf_sock_ops *ctx)
 	task_key(&ev);
 	s = bpf_sk_storage_get(&socks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (s)
-		own(s);
+		task_own(s);
 	else /* each SYN is judged anew */
 		count_reason(ULSP_REASON_NO_STATE);
 	listen_judge(ctx, &ev, s, tcp_v6only(sk));

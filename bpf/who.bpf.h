@@ -3,19 +3,15 @@
  * Who: the operation's process, its socket's owner, protocol class, addresses.
  *
  * The group is a constant of the program, which is attached to the group's own
- * cgroups.  The task is read through its BTF pointer, which every program type
- * may do since 5.11; bpf_get_current_pid_tgid() and bpf_get_current_comm() are
- * allowed in sock_addr programs only since 6.10.
+ * cgroups.
  */
 #ifndef WHO_BPF_H
 #define WHO_BPF_H
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
 #include "event.bpf.h"
-
-#define PF_KTHREAD 0x00200000
+#include "task.bpf.h"
 
 static __always_inline __u8 proto_class(__u32 type, __u32 protocol)
 {
@@ -81,50 +77,11 @@ static __always_inline void unmap(__u32 *words)
 	words[1] = words[2] = words[3] = 0;
 }
 
-/* Device and inode of the executable; 0 when the task has none. */
-static __always_inline void task_exe(struct task_struct *task, __u32 *ret_dev, __u64 *ret_ino)
-{
-	struct super_block *sb;
-	struct mm_struct *mm;
-	struct inode *inode;
-	struct file *file;
-
-	mm = task->mm;
-	if (!mm)
-		return;
-	file = mm->exe_file;
-	if (!file)
-		return;
-	inode = file->f_inode;
-	if (!inode)
-		return;
-	sb = inode->i_sb;
-	if (!sb)
-		return;
-	*ret_dev = sb->s_dev;
-	*ret_ino = inode->i_ino;
-}
-
-/* What the rules may ask about the task; constants remove what they don't. */
+/* What the rules ask about the task, if any does. */
 static __always_inline void task_key(struct event *ev)
 {
-	struct task_struct *task;
-	const struct cred *cred;
-
-	if (!(knobs.flags & (ULSP_KNOB_UID | ULSP_KNOB_EXE)))
-		return;
-	task = bpf_get_current_task_btf();
-	if (task->flags & PF_KTHREAD) { /* MPTCP's path manager, a kernel service */
-		ev->key.no_task = 1;
-		return;
-	}
-	cred = task->cred;
-	if (cred)
-		ev->key.uid = cred->uid.val;
-	else
-		ev->key.no_task = 1; /* fails closed */
-	if (knobs.flags & ULSP_KNOB_EXE)
-		task_exe(task, &ev->key.exe_dev, &ev->key.exe_ino);
+	if (knobs.flags & (ULSP_KNOB_UID | ULSP_KNOB_EXE))
+		task_facts(ev);
 }
 
 /* The same from what was noted about a socket, where no process acts. */
@@ -138,58 +95,6 @@ static __always_inline void owner_key(struct event *ev, const struct sock_state 
 	ev->key.uid = s->uid;
 	ev->key.exe_dev = s->exe_dev;
 	ev->key.exe_ino = s->exe_ino;
-}
-
-/* CLOCK_BOOTTIME, as field 22 of /proc/PID/stat has it in clock ticks. */
-static __always_inline __u64 task_start_ns(struct task_struct *task)
-{
-	struct task_struct *leader = task->group_leader;
-
-	return leader ? leader->start_boottime : 0;
-}
-
-static __always_inline __u64 task_cgroup(struct task_struct *task)
-{
-	struct css_set *set = task->cgroups;
-	struct cgroup *cgroup;
-	struct kernfs_node *node;
-
-	if (!set)
-		return 0;
-	cgroup = set->dfl_cgrp;
-	if (!cgroup)
-		return 0;
-	node = cgroup->kn;
-	return node ? node->id : 0;
-}
-
-static __always_inline void task_comm(struct task_struct *task, char *to)
-{
-	int i;
-
-#pragma unroll
-	for (i = 0; i < ULSP_COMM_BYTES; i++)
-		to[i] = task->comm[i];
-}
-
-/* Note the current task as the socket's owner. */
-static __always_inline void own(struct sock_state *s)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	const struct cred *cred = task->cred;
-
-	s->pid = task->pid;
-	s->tgid = task->tgid;
-	if (cred) {
-		s->uid = cred->uid.val;
-		s->gid = cred->gid.val;
-	}
-	s->start_ns = task_start_ns(task);
-	s->cgroup = task_cgroup(task);
-	task_comm(task, s->comm);
-	if (knobs.flags & ULSP_KNOB_EXE)
-		task_exe(task, &s->exe_dev, &s->exe_ino);
-	s->owned = !!cred;
 }
 
 #endif

@@ -132,7 +132,7 @@ int ctl_dispatch(struct ctl *c, const struct command *list, size_t n, int argc, 
 	int got, at;
 
 	/* only the options before the command's word: '+' stops there */
-	optind = 1;
+	optind = 0; /* and start over: the order may be another */
 	for (;;) {
 		struct option all[COMMON + 2] = {0};
 
@@ -169,7 +169,7 @@ int ctl_dispatch(struct ctl *c, const struct command *list, size_t n, int argc, 
 		if (strcmp(last_word(list[i].name), argv[at]))
 			continue;
 		c->command = &list[i];
-		optind = 1;
+		optind = 0; /* and start over: the order may be another */
 		return list[i].run(c, argc - at, argv + at);
 	}
 	return ctl_usage(c, "no command \"%s\"", argv[at]);

@@ -130,11 +130,11 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		struct bpf_map *map;
 		int fd;
 	} shared[] = {
-		{o->maps.rings, i->rings},     {o->maps.pages, i->pages},
-		{o->maps.caches, i->caches},   {o->maps.groups, i->groups},
-		{o->maps.files, i->files},     {o->maps.streams, i->streams},
-		{o->maps.gcount, i->gcount},   {o->maps.carried, i->carried},
-		{o->maps.socks, i->socks},     {o->maps.meta, i->meta},
+		{o->maps.rings, i->rings},   {o->maps.pages, i->pages},
+		{o->maps.caches, i->caches}, {o->maps.groups, i->groups},
+		{o->maps.files, i->files},   {o->maps.streams, i->streams},
+		{o->maps.gcount, i->gcount}, {o->maps.carried, i->carried},
+		{o->maps.socks, i->socks},   {o->maps.meta, i->meta},
 		{o->maps.table, table},
 	};
 	size_t n;
@@ -180,8 +180,9 @@ static int keep_fds(struct image *im, struct ulsp_bpf *o)
 	for (h = 0; !r && h < HOOK_COUNT; h++) {
 		if (!(im->knobs.needs & hooks[h].needs))
 			continue;
-		r = keep(bpf_program__fd(bpf_object__find_program_by_name(o->obj, hooks[h].program)),
-			 &im->prog[h]);
+		r = keep(
+			bpf_program__fd(bpf_object__find_program_by_name(o->obj, hooks[h].program)),
+			&im->prog[h]);
 		if (!r)
 			r = prog_info(im->prog[h], &im->prog_id[h]);
 	}
@@ -243,8 +244,7 @@ static int load_failed(struct instance *i, const char *group, int r, struct bpf_
 		       *where ? "; all of it in " : "", where);
 }
 
-int image_load(struct instance *i, const struct image_spec *spec, struct image **ret,
-	       struct err *e)
+int image_load(struct instance *i, const struct image_spec *spec, struct image **ret, struct err *e)
 {
 	scoped(image_free) struct image *im = image_new(i, spec->group, spec->generation);
 	scoped(scope_object) struct ulsp_bpf *o = NULL;
@@ -273,7 +273,8 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 	memcpy((void *)&o->rodata_knobs->knobs, &im->knobs, sizeof(im->knobs));
 	r = share_maps(o, i, im->table);
 	if (!r)
-		r = bpf_map__set_max_entries(o->maps.rcount, im->knobs.nrules ? im->knobs.nrules : 1);
+		r = bpf_map__set_max_entries(o->maps.rcount,
+					     im->knobs.nrules ? im->knobs.nrules : 1);
 	if (r)
 		return err_set(e, r, "group %s: the maps don't fit: %s", spec->group, strerror(-r));
 	bpf_object__for_each_program(prog, o->obj)

@@ -92,7 +92,8 @@ static int take_lock(const char *name, int *ret_fd, struct err *e)
 		return err_set(e, -errno, "can't open %s: %m", path);
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		if (errno == EWOULDBLOCK)
-			return err_set(e, -EBUSY, "instance %s is already run by another ulspd", name);
+			return err_set(e, -EBUSY, "instance %s is already run by another ulspd",
+				       name);
 		return err_set(e, -errno, "can't lock %s: %m", path);
 	}
 	*ret_fd = TAKE_FD(fd);
@@ -108,8 +109,7 @@ static int pin_dir_of(const char *name, char **ret, struct err *e)
 
 	if (r)
 		return err_set(e, r == -ENOMEM ? r : -ENOTSUP,
-			       "no bpffs: %s; as root: mount -t bpf bpf /sys/fs/bpf",
-			       strerror(-r));
+			       "no bpffs: %s; as root: mount -t bpf bpf /sys/fs/bpf", strerror(-r));
 	escaped = pin_escape(name);
 	if (!escaped)
 		return -ENOMEM;
@@ -131,19 +131,21 @@ static int check_abi(const char *name, const char *dir, struct err *e)
 
 	if (fd < 0)
 		return err_set(e, fd == -ENOENT ? -EEXIST : fd,
-			       "%s has pins but no meta (%s): `ulspctl --instance %s shutdown` removes them and ends enforcement",
+			       "%s has pins but no meta (%s): `ulspctl --instance %s shutdown` "
+			       "removes them and ends enforcement",
 			       dir, strerror(-fd), name);
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.key_size != 4 ||
-	    info.value_size < 8 || info.value_size > sizeof(value) ||
-	    bpf_map_lookup_elem(fd, &zero, &value))
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.key_size != 4 || info.value_size < 8 ||
+	    info.value_size > sizeof(value) || bpf_map_lookup_elem(fd, &zero, &value))
 		value.meta.magic = 0;
 	if (value.meta.magic != ULSP_MAGIC)
 		return err_set(e, -EEXIST,
-			       "%s is not of this program: `ulspctl --instance %s shutdown` removes it and ends enforcement",
+			       "%s is not of this program: `ulspctl --instance %s shutdown` "
+			       "removes it and ends enforcement",
 			       dir, name);
 	if (value.meta.abi != ULSP_ABI || info.value_size != sizeof(value.meta))
 		return err_set(e, -EEXIST,
-			       "%s has pins of ABI %u, this program has ABI %u: `ulspctl --instance %s shutdown` removes them and ends enforcement",
+			       "%s has pins of ABI %u, this program has ABI %u: `ulspctl "
+			       "--instance %s shutdown` removes them and ends enforcement",
 			       dir, value.meta.abi, ULSP_ABI, name);
 	return 0;
 }
@@ -188,7 +190,8 @@ static int adopt(struct instance *i, struct err *e)
 		r = fd < 0 ? fd : check_map(fd, bpf_object__find_map_by_name(model->obj, m->name));
 		if (r)
 			err_set(e, r == -ENOENT ? -EEXIST : r,
-				"map %s at %s is not of this build (%s): `ulspctl --instance %s shutdown` removes the pins and ends enforcement",
+				"map %s at %s is not of this build (%s): `ulspctl --instance %s "
+				"shutdown` removes the pins and ends enforcement",
 				m->name, i->pin_dir, strerror(-r), i->name);
 	}
 	ulsp_bpf__destroy(model);
@@ -214,8 +217,7 @@ static int make(struct instance *i, struct err *e)
 	model = ulsp_bpf__open();
 	if (!model)
 		return err_set(e, -errno, "the programs can't be opened: %m");
-	bpf_object__for_each_program(prog, model->obj)
-		bpf_program__set_autoload(prog, false);
+	bpf_object__for_each_program(prog, model->obj) bpf_program__set_autoload(prog, false);
 	r = ulsp_bpf__load(model);
 	if (r)
 		err_set(e, r, "the maps can't be made: %s (%s)", strerror(-r),

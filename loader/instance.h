@@ -27,24 +27,27 @@ struct err {
 	char text[512];
 };
 /* Formats into e (may be NULL) and returns `error` (negative errno). */
-__attribute__((format(printf, 3, 4))) int err_set(struct err *e, int error, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int err_set(struct err *e, int error, const char *format,
+						  ...);
 
 struct instance {
 	char *name;
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
-	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks; /* map fds */
-	int monitor;		    /* ring 0 */
-	struct ulsp_group *group;   /* mmapped, ULSP_MAX_GROUPS, writable */
+	int meta, rings, pages, caches, groups, files, streams, gcount, carried,
+		socks;		       /* map fds */
+	int monitor;		       /* ring 0 */
+	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
-	struct ulsp_stream *stream; /* mmapped, read only */
-	bool adopted;               /* pins were there before */
+	struct ulsp_stream *stream;    /* mmapped, read only */
+	bool adopted;		       /* pins were there before */
 };
 
 /* The run directory of an instance: $ULSP_RUN_DIR or /run/ulsp, and its name. */
 int instance_run_dir(const char *name, char *buf, size_t bytes);
 
-/* -EBUSY: another daemon runs the instance.  -EEXIST: pins of another ABI version (text says how to remove them); -ENOTSUP: no bpffs. */
+/* -EBUSY: another daemon runs the instance.  -EEXIST: pins of another ABI version (text says how to
+ * remove them); -ENOTSUP: no bpffs. */
 int instance_open(const char *name, struct instance **ret, struct err *e);
 void instance_close(struct instance **i); /* fds and mappings; pins stay */
 /* Detach and unpin everything of an instance, also of another ABI. */

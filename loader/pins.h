@@ -22,7 +22,7 @@ int pin_remove(const char *path); /* a pin or a tree; absent is fine.  Links are
 int pin_fd(int fd, const char *path);
 /* Pins in place of what is there, in one step. */
 int pin_replace(int fd, const char *path);
-int pin_open(const char *path);	/* fd; -ENOENT */
+int pin_open(const char *path); /* fd; -ENOENT */
 /* Also in one step: a directory made at TO~ becomes TO. */
 int pin_commit(const char *from, const char *to);
 

@@ -134,8 +134,8 @@ static int try_bind(struct probe_why *why)
 	int r = try_both(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND,
 			 BPF_CGROUP_INET6_BIND, why);
 
-	return r ? r :
-		   try_both(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET4_POST_BIND,
+	return r ? r
+		 : try_both(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET4_POST_BIND,
 			    BPF_CGROUP_INET6_POST_BIND, why);
 }
 
@@ -159,8 +159,8 @@ static int try_errno(struct probe_why *why)
 {
 	int r = probe_set_retval(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, why);
 
-	return r ? r :
-		   probe_set_retval(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, why);
+	return r ? r
+		 : probe_set_retval(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE, why);
 }
 
 static int try_task(struct probe_why *why)
@@ -182,8 +182,8 @@ static int try_link(struct probe_why *why)
 		return missing(why, -errno, "can't make a cgroup below %s: %s", root,
 			       strerror(errno));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd < 0 ? missing(why, -errno, "can't open %s: %s", path, strerror(errno)) :
-		     probe_link(fd, why);
+	r = fd < 0 ? missing(why, -errno, "can't open %s: %s", path, strerror(errno))
+		   : probe_link(fd, why);
 	rmdir(path);
 	return r;
 }
@@ -204,7 +204,9 @@ static int lsm_in_list(struct probe_why *why)
 		if (!strcmp(word, "bpf"))
 			return 0;
 	}
-	return missing(why, -ENOENT, "bpf is not in /sys/kernel/security/lsm: add it to lsm= on the kernel's command line");
+	return missing(why, -ENOENT,
+		       "bpf is not in /sys/kernel/security/lsm: add it to lsm= on the kernel's "
+		       "command line");
 }
 
 static int try_lsm(struct probe_why *why)
@@ -260,8 +262,8 @@ int probe_all(struct probe_row **ret, size_t *ret_n)
 		const struct probe *p = &probes[n];
 		struct probe_why why = {};
 
-		rows[n] = (struct probe_row){.id = p->id, .tier = p->tier, .what = p->what,
-					     .required = p->required};
+		rows[n] = (struct probe_row){
+			.id = p->id, .tier = p->tier, .what = p->what, .required = p->required};
 		rows[n].ok = p->try(&why) == 0;
 		if (!rows[n].ok)
 			snprintf(rows[n].why, sizeof(rows[n].why), "%s; %s",

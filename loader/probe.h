@@ -10,10 +10,10 @@
 #include <stddef.h>
 
 struct probe_row {
-	const char *id;   /* "cgroup-connect" */
+	const char *id;	  /* "cgroup-connect" */
 	const char *tier; /* "base", "cgroup", "lsm" */
 	const char *what; /* one line: what it is for */
-	bool required;    /* ulspd doesn't start without it */
+	bool required;	  /* ulspd doesn't start without it */
 	bool ok;
 	char why[256]; /* when not ok: the reason and the fix */
 };

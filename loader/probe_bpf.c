@@ -106,8 +106,8 @@ int probe_task_btf(enum bpf_prog_type type, enum bpf_attach_type attach, struct 
 {
 	const struct bpf_insn insns[] = {
 		CALL(BPF_FUNC_get_current_task_btf),
-		INSN(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_1, BPF_REG_0, 16, 0),
-		MOV_IMM(BPF_REG_0, 1), EXIT()};
+		INSN(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_1, BPF_REG_0, 16, 0), MOV_IMM(BPF_REG_0, 1),
+		EXIT()};
 
 	return load(type, attach, insns, 4, 0, NULL, why);
 }
@@ -158,9 +158,9 @@ int probe_ringbuf(struct probe_why *why)
 static int array_of(int inner, struct probe_why *why, int *ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (__u32)inner);
-	int fd = inner < 0 ? -1 :
-			     bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "ulsp_probe", 4, 4, 1,
-					    &opts);
+	int fd = inner < 0
+			 ? -1
+			 : bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "ulsp_probe", 4, 4, 1, &opts);
 
 	if (fd < 0)
 		return made(fd, why);
@@ -228,8 +228,8 @@ static int make_storage_btf(void)
 int probe_sk_storage(struct probe_why *why)
 {
 	scoped(scope_close) int btf = make_storage_btf(), map = -1;
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC,
-		    .btf_fd = (__u32)btf, .btf_key_type_id = 1, .btf_value_type_id = 1);
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC, .btf_fd = (__u32)btf,
+		    .btf_key_type_id = 1, .btf_value_type_id = 1);
 
 	if (btf < 0) {
 		errno = -btf;
@@ -259,8 +259,8 @@ int probe_sk_storage(struct probe_why *why)
 int probe_frozen_table(struct probe_why *why)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_RDONLY_PROG);
-	scoped(scope_close) int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ulsp_probe", 4, 1 << 20, 1,
-						    &opts);
+	scoped(scope_close) int fd =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "ulsp_probe", 4, 1 << 20, 1, &opts);
 
 	return fd < 0 || bpf_map_freeze(fd) ? made(-1, why) : 0;
 }
@@ -271,7 +271,8 @@ int probe_link(int cgroup_fd, struct probe_why *why)
 	scoped(scope_close) int first = -1, second = -1, link = -1;
 	int r;
 
-	r = load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns, 2, 0, &first, why);
+	r = load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns, 2, 0, &first,
+		 why);
 	if (!r)
 		r = load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns, 2, 0,
 			 &second, why);

@@ -122,7 +122,6 @@ static void add_sockets(const struct request *r, const char *path, bool close_th
 		add_string(o, "error", e.text);
 	add_int(o, "outside", s.outside);
 	add_int(o, "closed", s.closed);
-	add_int(o, "unknown", s.unknown);
 	json_object_object_add(r->answer, "sockets", o);
 	add_int(r->answer, "processes", s.processes);
 }

@@ -72,10 +72,8 @@ static void edge_port(uint64_t *state, const struct pol_portset *p, __u16 *to)
 
 static void make_key(uint64_t *state, const struct pol_table *table, struct dec_key *key)
 {
-	static const struct pol_rule any = {.to.any = true,
-					    .from.any = true,
-					    .to_ports.any = true,
-					    .from_ports.any = true};
+	static const struct pol_rule any = {
+		.to.any = true, .from.any = true, .to_ports.any = true, .from_ports.any = true};
 	const struct pol_rule *rule = NULL;
 
 	if (table->rules && table->nrules && next(state) % 4)
@@ -99,8 +97,8 @@ static void make_key(uint64_t *state, const struct pol_table *table, struct dec_
 		edge_port(state, &rule->from_ports, &key->port);
 	}
 	key->no_task = next(state) % 8 == 0;
-	key->uid = rule->nuids ? rule->uids[next(state) % rule->nuids].lo + (__u32)next(state) % 2 :
-				 (__u32)next(state) % 2000;
+	key->uid = rule->nuids ? rule->uids[next(state) % rule->nuids].lo + (__u32)next(state) % 2
+			       : (__u32)next(state) % 2000;
 }
 
 int selfcheck(struct image *im, const struct pol_table *table, struct err *e)
@@ -121,10 +119,12 @@ int selfcheck(struct image *im, const struct pol_table *table, struct err *e)
 			return err_set(e, r, "group %s: the loaded decision can't be run: %s",
 				       im->group, strerror(-r));
 		if (host != loaded || loaded >= table->nrules)
-			return err_set(e, -EPROTO,
-				       "group %s: the loaded decision says rule record %u, the host's %u (op %u proto %u family %u address %08x:%08x:%08x:%08x port %u)",
-				       im->group, loaded, host, key.op, key.proto, key.family,
-				       key.addr[0], key.addr[1], key.addr[2], key.addr[3], key.port);
+			return err_set(
+				e, -EPROTO,
+				"group %s: the loaded decision says rule record %u, the host's %u "
+				"(op %u proto %u family %u address %08x:%08x:%08x:%08x port %u)",
+				im->group, loaded, host, key.op, key.proto, key.family, key.addr[0],
+				key.addr[1], key.addr[2], key.addr[3], key.port);
 	}
 	return 0;
 }

@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "sockets.h"
 
-#include <dirent.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
-#include <netinet/in.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "held.h"
+#include "knobs.h"
+#include "ulsp.skel.h"
 
 enum {
-	MAX_PROCESSES = 32768,
-	MAX_INODES = 1 << 20,
-	DUMP_BYTES = 65536,
+	MAX_PROCESSES = 65536,
+	MAX_SOCKETS = 1 << 20,
+	READ_SOCKETS = 256, /* at once */
 };
 
 struct numbers {
@@ -31,26 +27,20 @@ struct numbers {
 	size_t n, room;
 };
 
-struct held {
-	const struct cgroup_root *root;
+struct members_of {
 	struct numbers cgroups; /* of the subtree */
 	struct numbers pids;
-};
-
-/* The sockets held in one network namespace. */
-struct space {
-	uint64_t netns;
-	int pid; /* a process that is in it */
-	struct numbers inodes;
-};
-struct spaces {
-	struct space *v;
-	size_t n;
 };
 
 static void numbers_fini(struct numbers *l)
 {
 	free(l->v);
+}
+
+static void members_fini(struct members_of *m)
+{
+	numbers_fini(&m->cgroups);
+	numbers_fini(&m->pids);
 }
 
 static int add(struct numbers *l, uint64_t value, size_t most)
@@ -88,272 +78,196 @@ static bool has(const struct numbers *l, uint64_t value)
 	return l->n && bsearch(&value, l->v, l->n, sizeof(*l->v), compare);
 }
 
-/* ---- who holds what ---- */
-
 static int add_pid(void *ctx, int pid)
 {
-	struct held *h = ctx;
+	struct members_of *m = ctx;
 
-	return pid > 0 ? add(&h->pids, (uint64_t)pid, MAX_PROCESSES) : 0;
+	return pid > 0 ? add(&m->pids, (uint64_t)pid, MAX_PROCESSES) : 0;
 }
 
 static int visit(void *ctx, int fd, const char *path, uint64_t id)
 {
-	struct held *h = ctx;
-	int r = add(&h->cgroups, id, CGROUP_WALK_MAX);
+	struct members_of *m = ctx;
+	int r = add(&m->cgroups, id, CGROUP_WALK_MAX);
 
 	(void)path;
-	if (r)
-		return r;
-	r = cgroup_pids(fd, add_pid, h);
-	return r == -EOPNOTSUPP || r == -ENODEV ? 0 : r; /* a threaded cgroup; one that went */
-}
-
-static struct space *space_of(struct spaces *s, int pid)
-{
-	char path[64];
-	struct stat st;
-	struct space *v;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	if (stat(path, &st))
-		return NULL;
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->v[i].netns == st.st_ino)
-			return &s->v[i];
-	}
-	v = reallocarray(s->v, s->n + 1, sizeof(*v));
-	if (!v)
-		return NULL;
-	s->v = v;
-	v[s->n] = (struct space){.netns = st.st_ino, .pid = pid};
-	return &v[s->n++];
-}
-
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
-static int add_sockets(struct spaces *s, int pid)
-{
-	scoped(close_dir) DIR *dir = NULL;
-	struct space *space = space_of(s, pid);
-	struct dirent *entry;
-	char path[64], link[64];
-	int r;
-
-	if (!space)
-		return 0; /* it ended */
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-
-		if (n < 0 || strncmp(link, "socket:[", 8))
-			continue;
-		link[n] = 0;
-		r = add(&space->inodes, strtoull(link + 8, NULL, 10), MAX_INODES);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-static void spaces_fini(struct spaces *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		numbers_fini(&s->v[i].inodes);
-	free(s->v);
-}
-
-/* ---- what the kernel says of them ---- */
-
-/* A sock_diag socket in the network namespace of a process; this one stays where it is. */
-static int diag_open(int pid)
-{
-	scoped(scope_close) int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	scoped(scope_close) int other = -1;
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	other = open(path, O_RDONLY | O_CLOEXEC);
-	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET))
-		return -errno;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	if (fd < 0)
-		fd = -errno;
-	if (setns(own, CLONE_NEWNET))
-		abort(); /* never go on in a namespace of somebody else */
-	return fd;
-}
-
-struct request {
-	struct nlmsghdr h;
-	struct inet_diag_req_v2 r;
-};
-
-static int send_request(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *body)
-{
-	struct request q = {
-		.h = {.nlmsg_len = sizeof(q), .nlmsg_type = type,
-		      .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)},
-		.r = *body,
-	};
-
-	return send(fd, &q, sizeof(q), 0) == sizeof(q) ? 0 : -errno;
-}
-
-static int destroy(int fd, const struct inet_diag_msg *m, uint8_t protocol)
-{
-	struct inet_diag_req_v2 body = {
-		.sdiag_family = m->idiag_family, .sdiag_protocol = protocol, .id = m->id};
-	struct {
-		struct nlmsghdr h;
-		struct nlmsgerr e;
-		char more[256];
-	} reply;
-	int r = send_request(fd, SOCK_DESTROY, NLM_F_ACK, &body);
-
-	if (r)
-		return r;
-	if (recv(fd, &reply, sizeof(reply), 0) < (ssize_t)sizeof(reply.h) + (ssize_t)sizeof(int))
-		return -EIO;
-	return reply.h.nlmsg_type == NLMSG_ERROR ? reply.e.error : -EIO;
-}
-
-struct dump {
-	const struct space *space;
-	const struct numbers *cgroups;
-	int destroy_fd; /* -1: leave them */
-	uint8_t protocol;
-	struct sockets_report *report;
-	int error; /* the first of destroying */
-};
-
-static void judge(struct dump *d, const struct nlmsghdr *h)
-{
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	int left = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
-	const struct rtattr *a = (const void *)(m + 1);
-	uint64_t cgroup = 0;
-	int r;
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !has(&d->space->inodes, m->idiag_inode))
-		return;
-	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		if (a->rta_type == INET_DIAG_CGROUP_ID && RTA_PAYLOAD(a) >= sizeof(cgroup))
-			memcpy(&cgroup, RTA_DATA(a), sizeof(cgroup));
-	}
-	if (!cgroup) {
-		d->report->unknown++;
-		return;
-	}
-	if (has(d->cgroups, cgroup))
-		return;
-	d->report->outside++;
-	if (d->destroy_fd < 0)
-		return;
-	r = destroy(d->destroy_fd, m, d->protocol);
 	if (!r)
-		d->report->closed++;
-	else if (!d->error)
-		d->error = r;
+		r = cgroup_pids(fd, add_pid, m);
+	/* a threaded cgroup lists its processes above; one that went has none */
+	return r == -EOPNOTSUPP || r == -ENODEV || r == -ENOENT ? 0 : r;
 }
 
-static int run_dump(struct dump *d, int fd, uint8_t family)
+/* ---- the iterator ---- */
+
+static void skel_free(struct ulsp_bpf **o)
 {
-	struct inet_diag_req_v2 body = {
-		.sdiag_family = family, .sdiag_protocol = d->protocol, .idiag_states = ~0u};
-	scoped(scope_free) char *buf = malloc(DUMP_BYTES);
-	int r;
-
-	if (!buf)
-		return -ENOMEM;
-	r = send_request(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &body);
-	while (!r) {
-		ssize_t n = recv(fd, buf, DUMP_BYTES, 0);
-		const struct nlmsghdr *h = (const void *)buf;
-
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		for (; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-			judge(d, h);
-		}
-	}
-	return r;
+	ulsp_bpf__destroy(*o);
 }
 
-/* Protocols that the kernel can't list (no raw_diag, no IPv6) hold no such sockets for us. */
-static int examine(const struct space *space, const struct numbers *cgroups, bool close_them,
-		   struct sockets_report *report, struct err *e)
+static void link_free(struct bpf_link **l)
 {
-	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPPROTO_RAW};
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-	scoped(scope_close) int fd = diag_open(space->pid);
-	scoped(scope_close) int destroy_fd = close_them ? diag_open(space->pid) : -1;
-	struct dump d = {.space = space, .cgroups = cgroups, .destroy_fd = destroy_fd,
-			 .report = report};
+	bpf_link__destroy(*l);
+}
 
-	if (fd == -ENOENT || fd == -ESRCH)
-		return 0; /* the process ended */
+/* A descriptor from which the sockets of all processes are read. */
+static int open_iterator(int *ret, struct err *e)
+{
+	scoped(skel_free) struct ulsp_bpf *o = ulsp_bpf__open();
+	scoped(link_free) struct bpf_link *link = NULL;
+	struct bpf_program *prog;
+	struct bpf_map *map;
+	int fd, r;
+
+	if (!o)
+		return err_set(e, -errno, "the programs can't be opened: %m");
+	bpf_object__for_each_program(prog, o->obj)
+		bpf_program__set_autoload(prog, prog == o->progs.ulsp_held);
+	bpf_object__for_each_map(map, o->obj)
+		bpf_map__set_autocreate(map, false);
+	r = ulsp_bpf__load(o);
+	if (r)
+		return err_set(e, r, "this kernel can't list sockets by process: %s",
+			       strerror(-r));
+	link = bpf_program__attach_iter(o->progs.ulsp_held, NULL);
+	fd = link ? bpf_iter_create(bpf_link__fd(link)) : -errno;
 	if (fd < 0)
-		return err_set(e, fd, "sock_diag: %s", strerror(-fd));
-	for (size_t p = 0; p < sizeof(protocols); p++) {
-		for (size_t f = 0; f < sizeof(families); f++) {
-			int r;
-
-			d.protocol = protocols[p];
-			r = run_dump(&d, fd, families[f]);
-			if (r && r != -ENOENT && r != -EINVAL && r != -EPROTONOSUPPORT)
-				return err_set(e, r, "sock_diag: %s", strerror(-r));
-		}
-	}
-	if (d.error)
-		return err_set(e, d.error, "a socket could not be closed: %s",
-			       strerror(-d.error));
+		return err_set(e, fd, "this kernel can't list sockets by process: %s",
+			       strerror(-fd));
+	*ret = fd;
 	return 0;
 }
 
-static void held_fini(struct held *h)
+/* ---- ending one ---- */
+
+static int end_socket(const struct held_socket *held)
 {
-	numbers_fini(&h->cgroups);
-	numbers_fini(&h->pids);
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	scoped(scope_close) int pidfd = (int)syscall(SYS_pidfd_open, held->tgid, 0);
+	scoped(scope_close) int fd = -1;
+	struct stat st;
+
+	if (pidfd >= 0)
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, held->fd, 0);
+	if (fd < 0)
+		return errno == ESRCH || errno == EBADF ? 0 : -errno; /* it closed it itself */
+	if (fstat(fd, &st) || !S_ISSOCK(st.st_mode) || st.st_ino != held->inode)
+		return 0; /* the number is another's by now */
+	/* the first resets a TCP connection and wakes its users; both may say "not connected" */
+	if (held->type == SOCK_STREAM && connect(fd, &none, sizeof(none)) && errno == EPERM)
+		return -errno;
+	if (shutdown(fd, SHUT_RDWR) && errno != ENOTCONN)
+		return -errno;
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+struct found {
+	struct held_socket *v;
+	size_t n, room;
+};
+
+static void found_fini(struct found *f)
+{
+	free(f->v);
+}
+
+static int keep(struct found *f, const struct held_socket *held)
+{
+	if (f->n == MAX_SOCKETS)
+		return -E2BIG;
+	if (f->n == f->room) {
+		size_t room = f->room * 2 + 64;
+		struct held_socket *v = reallocarray(f->v, room, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		f->v = v;
+		f->room = room;
+	}
+	f->v[f->n++] = *held;
+	return 0;
+}
+
+/* What members hold and no cgroup of the subtree made. */
+static int find(int fd, const struct members_of *m, struct found *ret)
+{
+	struct held_socket held[READ_SOCKETS];
+	size_t bytes = 0, whole;
+	int r;
+
+	for (;;) {
+		ssize_t n = read(fd, (char *)held + bytes, sizeof(held) - bytes);
+
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			return n ? -errno : 0;
+		bytes += (size_t)n;
+		whole = bytes / sizeof(*held);
+		for (size_t i = 0; i < whole; i++) {
+			if (!has(&m->pids, held[i].tgid) || has(&m->cgroups, held[i].cgroup))
+				continue;
+			r = keep(ret, &held[i]);
+			if (r)
+				return r;
+		}
+		/* a part of a record stays for the next read */
+		bytes -= whole * sizeof(*held);
+		memmove(held, held + whole, bytes);
+	}
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct held_socket *x = a, *y = b;
+
+	return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+/* One socket can be held many times. */
+static int count(struct found *f, bool close_them, struct sockets_report *report)
+{
+	int error = 0, r;
+
+	if (f->n)
+		qsort(f->v, f->n, sizeof(*f->v), by_inode);
+	for (size_t i = 0; i < f->n; i++) {
+		if (i && f->v[i].inode == f->v[i - 1].inode)
+			continue;
+		report->outside++;
+		r = close_them ? end_socket(&f->v[i]) : 0;
+		report->closed += close_them && !r;
+		error = error ? error : r;
+	}
+	return error;
 }
 
 int sockets_existing(const struct cgroup_root *root, const char *path, bool close_them,
 		     struct sockets_report *ret, struct err *e)
 {
-	scoped(held_fini) struct held held = {.root = root};
-	scoped(spaces_fini) struct spaces spaces = {0};
+	scoped(members_fini) struct members_of members = {0};
+	scoped(scope_close) int fd = -1;
+	scoped(found_fini) struct found found = {0};
 	struct sockets_report report = {0};
-	int r;
+	int r = cgroup_walk(root, path, visit, &members);
 
-	r = cgroup_walk(root, path, visit, &held);
 	if (r)
 		return err_set(e, r, "/%s: %s", path,
 			       r == -E2BIG ? "too many processes or cgroups to look at"
 					   : strerror(-r));
-	sort(&held.cgroups);
-	report.processes = held.pids.n;
-	for (size_t i = 0; i < held.pids.n && !r; i++)
-		r = add_sockets(&spaces, (int)held.pids.v[i]);
-	if (r)
-		return err_set(e, r, "/%s: %s", path, strerror(-r));
-	for (size_t i = 0; i < spaces.n; i++) {
-		if (!spaces.v[i].inodes.n)
-			continue;
-		sort(&spaces.v[i].inodes);
-		r = examine(&spaces.v[i], &held.cgroups, close_them, &report, e);
+	report.processes = members.pids.n;
+	if (members.pids.n) {
+		sort(&members.cgroups);
+		sort(&members.pids);
+		r = open_iterator(&fd, e);
 		if (r)
 			return r;
+		r = find(fd, &members, &found);
+		if (r)
+			return err_set(e, r, "listing sockets: %s", strerror(-r));
 	}
+	r = count(&found, close_them, &report);
 	*ret = report;
-	return 0;
+	return r ? err_set(e, r, "a socket could not be closed: %s", strerror(-r)) : 0;
 }

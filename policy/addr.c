@@ -122,8 +122,7 @@ static int bad_address(const char *text, size_t bytes, char *error)
 	return -EINVAL;
 }
 
-static int parse_prefix(const char *text, size_t bytes, size_t slash, struct addr *ret,
-			char *error)
+static int parse_prefix(const char *text, size_t bytes, size_t slash, struct addr *ret, char *error)
 {
 	unsigned length = 0, bits;
 	span_int host;
@@ -159,7 +158,8 @@ static int parse_prefix(const char *text, size_t bytes, size_t slash, struct add
 	return 0;
 }
 
-static int parse_range(const char *text, size_t bytes, size_t dash, struct addr *ret, char error[ADDR_ERROR_BYTES])
+static int parse_range(const char *text, size_t bytes, size_t dash, struct addr *ret,
+		       char error[ADDR_ERROR_BYTES])
 {
 	uint8_t family;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Builders of defines, ULSPs and groups: what their words mean, what names may
+ * Builders of ULSPs and groups: what their words mean, what names may
  * be, and that nothing is said twice.
  */
 #include <ctype.h>
@@ -10,16 +10,11 @@
 #include "words.h"
 
 enum {
-	MAX_USER_BYTES = 32,	     /* as useradd(8) has it */
+	MAX_USER_BYTES = 32, /* as useradd(8) has it */
 	MIN_RING_BYTES = 4096,
 	MAX_RING_BYTES = 1 << 30,
 	MAX_ULSPS = ULSP_MAX_RINGS - 1, /* ring 0 is the daemon's */
 };
-
-static const char *file_name(const struct parser *p, const struct pol_loc *loc)
-{
-	return sources_names(p->sources)[loc->file];
-}
 
 /* Says that something was said before; true when it was. */
 static bool check_once(struct parser *p, const struct pol_loc *first, const struct pol_loc *loc,
@@ -32,18 +27,6 @@ static bool check_once(struct parser *p, const struct pol_loc *first, const stru
 	return true;
 }
 
-void ref_add(struct parser *p, struct refs *refs, const char *name, const struct pol_loc *loc)
-{
-	struct ref *v = arena_grow(p->scratch, refs->v, refs->n, sizeof(*v));
-
-	if (!v) {
-		p->oom = true;
-		return;
-	}
-	refs->v = v;
-	v[refs->n++] = (struct ref){.name = name, .loc = *loc, .group = p->group.name};
-}
-
 /* Names of groups and ULSPs are names of files in bpffs, which has no dots. */
 static bool check_name(struct parser *p, const struct text *name, const struct pol_loc *loc)
 {
@@ -54,8 +37,9 @@ static bool check_name(struct parser *p, const struct text *name, const struct p
 		return false;
 	}
 	if (name->n >= ULSP_NAME_BYTES) {
-		pol_diag_add(p->diags, POL_ERROR, loc, "the name is too long: %zu bytes, %d are allowed",
-			     name->n, ULSP_NAME_BYTES - 1);
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "the name is too long: %zu bytes, %d are allowed", name->n,
+			     ULSP_NAME_BYTES - 1);
 		return false;
 	}
 	for (size_t i = 0; i < name->n; i++) {
@@ -69,86 +53,6 @@ static bool check_name(struct parser *p, const struct text *name, const struct p
 		return false;
 	}
 	return true;
-}
-
-/* ---- defines ---- */
-
-void define_add(struct parser *p, const struct text *name, const struct pol_loc *loc,
-		const struct set_use *value)
-{
-	struct define *d;
-	struct set *set = value->set;
-
-	if (p->oom || !name->s)
-		return;
-	HASH_FIND(hh, p->defines, name->s, name->n, d);
-	if (d) {
-		pol_diag_add(p->diags, POL_ERROR, loc, "'$%s' is already defined at %s:%u", name->s,
-			     file_name(p, &d->loc), d->loc.line);
-		return;
-	}
-	for (size_t i = 0; i < name->n; i++) {
-		if (isalnum((unsigned char)name->s[i]) || name->s[i] == '_')
-			continue;
-		pol_diag_add(p->diags, POL_ERROR, loc,
-			     "'%s' can't be a name of a set: letters, digits and '_' can", name->s);
-		return;
-	}
-	if (!set) {
-		pol_diag_add(p->diags, POL_ERROR, &value->loc, "'any' is no set: write 'any' where "
-			     "it is used");
-		set = set_new(p, loc);
-		if (set)
-			set->bad = true;
-	} else if (value->negated) {
-		set = set_new(p, &value->loc);
-		set_add_set(p, set, true, value->set, &value->loc);
-		set_close(p, set);
-	}
-	d = arena_get(p->scratch, sizeof(*d));
-	if (!d || !set) {
-		p->oom = true;
-		return;
-	}
-	d->name = name->s;
-	d->loc = *loc;
-	d->set = set;
-	HASH_ADD_KEYPTR(hh, p->defines, d->name, name->n, d);
-	if (!d->hh.tbl)
-		p->oom = true;
-}
-
-void define_bad(struct parser *p, const struct text *name, const struct pol_loc *loc)
-{
-	struct set *set = set_new(p, loc);
-
-	if (!set)
-		return;
-	set->bad = true;
-	define_add(p, name, loc, &(struct set_use){.set = set, .loc = *loc});
-}
-
-struct set *define_find(struct parser *p, const struct text *name, const struct pol_loc *loc)
-{
-	struct define *d, *other, *spare;
-	struct nearest guess;
-
-	if (!name->s)
-		return NULL;
-	HASH_FIND(hh, p->defines, name->s, name->n, d);
-	if (d)
-		return d->set;
-	nearest_init(&guess, name->s, name->n);
-	HASH_ITER (hh, p->defines, other, spare)
-		nearest_try(&guess, other->name);
-	if (guess.best)
-		pol_diag_add(p->diags, POL_ERROR, loc, "'$%s' is not defined: did you mean '$%s'?",
-			     name->s, guess.best);
-	else
-		pol_diag_add(p->diags, POL_ERROR, loc,
-			     "'$%s' is not defined: a 'define %s = ...' must come before", name->s,
-			     name->s);
-	return NULL;
 }
 
 /* ---- ULSPs ---- */
@@ -205,7 +109,8 @@ void ulsp_user(struct parser *p, const struct text *name, const struct pol_loc *
 	if (!good)
 		pol_diag_add(p->diags, POL_ERROR, loc,
 			     "'%s' can't be a user's name: a letter or '_', then letters, digits, "
-			     "'_', '-' and '.' (at most %d)", name->s, MAX_USER_BYTES);
+			     "'_', '-' and '.' (at most %d)",
+			     name->s, MAX_USER_BYTES);
 	p->ulsp.user = keep_text(p, name->s, name->n);
 }
 
@@ -221,7 +126,10 @@ static void unknown_word(struct parser *p, const struct text *word, const struct
 
 		nearest_try(&guess, known[i]);
 		snprintf(list + at, sizeof(list) - at, "%s'%s'",
-			 i == 0 ? "" : i == n - 1 ? " or " : ", ", known[i]);
+			 i == 0	      ? ""
+			 : i == n - 1 ? " or "
+				      : ", ",
+			 known[i]);
 	}
 	if (guess.best)
 		pol_diag_add(p->diags, POL_ERROR, loc, "unknown '%s': did you mean '%s'?", word->s,
@@ -278,7 +186,7 @@ void ulsp_end(struct parser *p)
 			continue;
 		pol_diag_add(p->diags, POL_ERROR, &p->ulsp.loc,
 			     "there is a ulsp '%s' already, at %s:%u", p->ulsp.name,
-			     file_name(p, &policy->ulsps[i].loc), policy->ulsps[i].loc.line);
+			     file_of(p, &policy->ulsps[i].loc), policy->ulsps[i].loc.line);
 		return;
 	}
 	if (policy->nulsps == MAX_ULSPS) {
@@ -320,9 +228,10 @@ static bool clean_cgroup(struct parser *p, char *path, const struct pol_loc *loc
 		size_t n = strlen(part);
 
 		if (strcmp(part, ".") == 0 || strcmp(part, "..") == 0) {
-			pol_diag_add(p->diags, POL_ERROR, loc,
-				     "a cgroup's path has no '%s': it is relative to the cgroup2 root",
-				     part);
+			pol_diag_add(
+				p->diags, POL_ERROR, loc,
+				"a cgroup's path has no '%s': it is relative to the cgroup2 root",
+				part);
 			return false;
 		}
 		if (to != path)
@@ -338,7 +247,8 @@ static bool clean_cgroup(struct parser *p, char *path, const struct pol_loc *loc
 	return false;
 }
 
-void group_add_member(struct parser *p, bool exec, const struct text *path, const struct pol_loc *loc)
+void group_add_member(struct parser *p, bool exec, const struct text *path,
+		      const struct pol_loc *loc)
 {
 	struct pol_group *g = &p->group;
 	struct pol_member *v;
@@ -357,7 +267,8 @@ void group_add_member(struct parser *p, bool exec, const struct text *path, cons
 		return;
 	}
 	if (exec && copy[0] != '/') {
-		pol_diag_add(p->diags, POL_ERROR, loc, "an executable's path is absolute: \"/...\"");
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "an executable's path is absolute: \"/...\"");
 		return;
 	}
 	if (!exec && !clean_cgroup(p, copy, loc))
@@ -466,7 +377,7 @@ void group_end(struct parser *p)
 			continue;
 		pol_diag_add(p->diags, POL_ERROR, &p->group.loc,
 			     "there is a group '%s' already, at %s:%u", p->group.name,
-			     file_name(p, &policy->groups[i].loc), policy->groups[i].loc.line);
+			     file_of(p, &policy->groups[i].loc), policy->groups[i].loc.line);
 		return;
 	}
 	if (policy->ngroups == ULSP_MAX_GROUPS) {

@@ -23,8 +23,8 @@ struct compiler {
 	const span_int **exes; /* by rule: its executables, device << 64 | inode */
 	struct chain_leaf leaf;
 	struct portfn portfn;
-	enum ulsp_op op;                    /* the one in hand */
-	uint32_t verdicts[ULSP_OP_COUNT];   /* bit per verdict that can come out */
+	enum ulsp_op op;		  /* the one in hand */
+	uint32_t verdicts[ULSP_OP_COUNT]; /* bit per verdict that can come out */
 };
 
 void pol_table_free(struct pol_table **t)
@@ -124,7 +124,7 @@ static struct dec_rule default_record(const struct compiler *c)
 		to.file = file_slot(c, &g->default_loc);
 	}
 	if (to.verdict != ULSP_VERDICT_ALLOW)
-		to.error = (int16_t)-(g->default_error ? g->default_error : EPERM);
+		to.error = (int16_t) - (g->default_error ? g->default_error : EPERM);
 	return to;
 }
 
@@ -140,7 +140,7 @@ static struct dec_rule rule_record(const struct compiler *c, const struct pol_ru
 	};
 
 	if (to.verdict != ULSP_VERDICT_ALLOW)
-		to.error = (int16_t)-(rule->error ? rule->error : EPERM);
+		to.error = (int16_t) - (rule->error ? rule->error : EPERM);
 	if (rule->log)
 		to.flags |= DEC_RULE_LOG;
 	if (rule->down == POL_DOWN_ALLOW)

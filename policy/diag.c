@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 enum {
-	WINDOW_BYTES = 160,      /* of a line kept around the place */
-	WINDOW_BEFORE = 80,      /* of these, before the place, when the line is longer */
-	MAX_UNIMPORTANT = 50,    /* warnings and notes kept, so that errors have room */
-	MAX_TEXT_BYTES = 512,    /* of a message: it may quote names of any length */
+	WINDOW_BYTES = 160,   /* of a line kept around the place */
+	WINDOW_BEFORE = 80,   /* of these, before the place, when the line is longer */
+	MAX_UNIMPORTANT = 50, /* warnings and notes kept, so that errors have room */
+	MAX_TEXT_BYTES = 512, /* of a message: it may quote names of any length */
 	MAX_FILES = 4096,
 };
 
@@ -186,13 +188,13 @@ static void keep_window(struct pol_diag *diag, const struct diag_place *at)
 
 static void clip_text(char *text)
 {
-	size_t at = MAX_TEXT_BYTES;
+	size_t at = MAX_TEXT_BYTES - 3;
 
 	if (strlen(text) <= MAX_TEXT_BYTES)
 		return;
 	while (at && (text[at] & 0xc0) == 0x80)
 		at--;
-	strcpy(text + at - 3, "...");
+	strcpy(text + at, "...");
 }
 
 /* Whether there is room to keep one more of that severity. */
@@ -266,6 +268,8 @@ static int compare_places(const struct pol_diag *a, const struct pol_diag *b)
 		return a->order < b->order ? -1 : 1;
 	if (a->line != b->line)
 		return a->line < b->line ? -1 : 1;
+	if (a->col != b->col)
+		return a->col < b->col ? -1 : 1;
 	return 0;
 }
 
@@ -284,37 +288,28 @@ void diags_sort(struct pol_diags *d, size_t from)
 
 /* ---- printing ---- */
 
-/* Text from a file goes to a terminal: no control characters.  Tabs become one column. */
-static size_t print_clean(const char *text, size_t bytes, FILE *out)
+/*
+ * Text from a file goes to a terminal: no control characters, and tabs as
+ * spaces.  Returns the column after it; `out` may be NULL.
+ */
+static size_t print_clean(const char *text, size_t bytes, size_t column, FILE *out)
 {
-	size_t columns = 0;
+	size_t n;
 
-	for (size_t i = 0; i < bytes && text[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c == '\t') {
-			do
-				fputc(' ', out);
-			while (++columns % 8);
-			continue;
+	for (; bytes && *text; text += n, bytes -= n, column++) {
+		n = utf8_printable(text, bytes);
+		if (*text == '\t') {
+			for (; column % 8 != 7; column++)
+				if (out)
+					fputc(' ', out);
 		}
-		if (c < 0x20 || c == 0x7f)
-			c = '?';
-		fputc(c, out);
-		columns += (c & 0xc0) != 0x80;
+		if (out && n)
+			fwrite(text, n, 1, out);
+		else if (out)
+			fputc(*text == '\t' ? ' ' : '?', out);
+		n = n ? n : 1;
 	}
-	return columns;
-}
-
-static size_t columns_of(const char *text, size_t bytes, size_t columns)
-{
-	for (size_t i = 0; i < bytes && text[i]; i++) {
-		if (text[i] == '\t')
-			columns = (columns / 8 + 1) * 8;
-		else
-			columns += ((unsigned char)text[i] & 0xc0) != 0x80;
-	}
-	return columns;
+	return column;
 }
 
 static void print_source(const struct pol_diag *diag, FILE *out, const char *mark,
@@ -328,9 +323,9 @@ static void print_source(const struct pol_diag *diag, FILE *out, const char *mar
 	if (at > bytes)
 		at = bytes;
 	fprintf(out, "  %s", clipped);
-	print_clean(diag->source, bytes, out);
-	from = columns_of(diag->source, at, 0);
-	to = columns_of(diag->source + at, diag->len, from);
+	print_clean(diag->source, bytes, 0, out);
+	from = print_clean(diag->source, at, 0, NULL);
+	to = print_clean(diag->source + at, diag->len, from, NULL);
 	fprintf(out, "\n  %*s%s^", (int)(from + strlen(clipped)), "", mark);
 	for (from++; from < to; from++)
 		fputc('~', out);
@@ -341,8 +336,9 @@ void pol_diags_print(const struct pol_diags *d, FILE *out, bool colour)
 {
 	static const char *const word[] = {
 		[POL_ERROR] = "error", [POL_WARNING] = "warning", [POL_NOTE] = "note"};
-	static const char *const sgr[] = {
-		[POL_ERROR] = "\033[1;31m", [POL_WARNING] = "\033[1;35m", [POL_NOTE] = "\033[1;36m"};
+	static const char *const sgr[] = {[POL_ERROR] = "\033[1;31m",
+					  [POL_WARNING] = "\033[1;35m",
+					  [POL_NOTE] = "\033[1;36m"};
 	const char *plain = colour ? "\033[0m" : "";
 
 	for (size_t i = 0; i < d->n; i++) {
@@ -350,13 +346,13 @@ void pol_diags_print(const struct pol_diags *d, FILE *out, bool colour)
 		const char *mark = colour ? sgr[diag->severity] : "";
 
 		if (diag->file) {
-			print_clean(diag->file, strlen(diag->file), out);
+			print_clean(diag->file, strlen(diag->file), 0, out);
 			if (diag->line)
 				fprintf(out, ":%u:%u", diag->line, diag->col);
 			fputs(": ", out);
 		}
 		fprintf(out, "%s%s:%s ", mark, word[diag->severity], plain);
-		print_clean(diag->text, strlen(diag->text), out);
+		print_clean(diag->text, strlen(diag->text), 0, out);
 		fputc('\n', out);
 		if (diag->source && diag->line)
 			print_source(diag, out, mark, plain);

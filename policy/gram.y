@@ -369,7 +369,17 @@ static void expect(struct expected *e, const char *what, bool quote)
 	e->n++;
 }
 
-static void expect_token(struct expected *e, yysymbol_kind_t symbol)
+/* The kind of a keyword; other tokens are plain. */
+static enum word_kind symbol_kind(yysymbol_kind_t symbol)
+{
+	const char *name = yysymbol_name(symbol);
+	int value, token = word_token(name, strlen(name), &value);
+
+	return token ? word_kind(token) : WORD_PLAIN;
+}
+
+/* `only`: no other keyword of its kind is expected. */
+static void expect_token(struct expected *e, yysymbol_kind_t symbol, bool only)
 {
 	static const char *const groups[] = {
 		[WORD_RULE] = "a rule",
@@ -378,7 +388,7 @@ static void expect_token(struct expected *e, yysymbol_kind_t symbol)
 		[WORD_CLAUSE] = "a clause",
 	};
 	const char *name = yysymbol_name(symbol);
-	int value, token = word_token(name, strlen(name), &value);
+	enum word_kind kind = symbol_kind(symbol);
 
 	switch (symbol) {
 	case YYSYMBOL_RESYNC:
@@ -397,8 +407,8 @@ static void expect_token(struct expected *e, yysymbol_kind_t symbol)
 		expect(e, name, false);
 		return;
 	default:
-		if (token && word_kind(token) != WORD_PLAIN)
-			expect(e, groups[word_kind(token)], false);
+		if (kind != WORD_PLAIN && !only)
+			expect(e, groups[kind], false);
 		else /* bison names a mark with its quotes */
 			expect(e, name, name[0] != '\'');
 	}
@@ -448,42 +458,64 @@ static void try_token(struct nearest *n, yysymbol_kind_t symbol)
 		nearest_try(n, name);
 }
 
-static int yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
+/* What is said about a token that can't stand where it does. */
+static void report(const yypcontext_t *context, struct parser *p)
 {
 	struct unit *u = p->unit;
 	const struct pol_loc *loc = yypcontext_location(context);
-	yysymbol_kind_t token = yypcontext_token(context), expected[YYNTOKENS];
+	yysymbol_kind_t expected[YYNTOKENS];
 	int n = yypcontext_expected_tokens(context, expected, YYNTOKENS);
 	const char *place = expected_place(expected, n);
+	int of_kind[WORD_PLAIN + 1] = {0};
 	struct expected e = {0};
 	char list[512], shown[64];
 	struct nearest guess;
+	bool in_block = false;
 
 	nearest_init(&guess, u->token, u->token_bytes);
 	for (int i = 0; i < n; i++) {
-		expect_token(&e, expected[i]);
-		if (token == YYSYMBOL_NAME)
+		of_kind[symbol_kind(expected[i])]++;
+		in_block |= strcmp(yysymbol_name(expected[i]), "'}'") == 0;
+	}
+	for (int i = 0; i < n; i++) {
+		enum word_kind kind = symbol_kind(expected[i]);
+
+		/* What ends an unclosed block is not what is expected in it. */
+		if (in_block && (expected[i] == YYSYMBOL_YYEOF || kind == WORD_STATEMENT))
+			continue;
+		expect_token(&e, expected[i], of_kind[kind] == 1);
+		if (yypcontext_token(context) == YYSYMBOL_NAME)
 			try_token(&guess, expected[i]);
 	}
 	if (place)
 		snprintf(list, sizeof(list), ", expected %s", place);
 	else
 		expected_text(&e, list, sizeof(list));
-	if (token == YYSYMBOL_YYEOF)
+	if (yypcontext_token(context) == YYSYMBOL_YYEOF)
 		snprintf(shown, sizeof(shown), "end of the file");
 	else
 		snprintf(shown, sizeof(shown), "'%.*s%s'",
 			 (int)(u->token_bytes > 40 ? 40 : u->token_bytes), u->token,
 			 u->token_bytes > 40 ? "..." : "");
-	if (token == YYSYMBOL_BAD || token == YYSYMBOL_RESYNC ||
-	    (token == YYSYMBOL_ADDR && u->last.value.atom.bad))
-		; /* the lexer reported it */
-	else if (guess.best)
+	if (guess.best)
 		pol_diag_add(p->diags, POL_ERROR, loc, "unexpected %s: did you mean '%s'?", shown,
 			     guess.best);
 	else
 		pol_diag_add(p->diags, POL_ERROR, loc, "unexpected %s%s", shown, list);
+}
+
+static int yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
+{
+	yysymbol_kind_t token = yypcontext_token(context);
+
 	rule_cut(p);
 	lex_recover(p);
+	if (token == YYSYMBOL_BAD || token == YYSYMBOL_RESYNC ||
+	    (token == YYSYMBOL_ADDR && p->unit->last.value.atom.bad))
+		return 0; /* the lexer reported it */
+	if (p->diags->n == POL_MAX_DIAGS) /* garbage: only counted, so be quick */
+		pol_diag_add(p->diags, POL_ERROR, NULL, "unexpected text");
+	else
+		report(context, p);
 	return 0;
 }

@@ -13,13 +13,13 @@
 struct match {
 	uint32_t record;
 	const struct pol_rule *rule; /* NULL: default or implied */
-	uint32_t zone;           /* its addresses, index in matches.zones */
-	struct sweep_set ports;  /* proto << 16 | port */
-	struct sweep_set addr2;  /* the other end's addresses */
-	bool port2;              /* the other end's ports are constrained: rule->from_ports */
-	bool task;               /* uids or executables are */
-	bool rest;               /* any of the three */
-	const uint32_t *conds;   /* the rest's conditions, by chain_prepare() */
+	uint32_t zone;		     /* its addresses, index in matches.zones */
+	struct sweep_set ports;	     /* proto << 16 | port */
+	struct sweep_set addr2;	     /* the other end's addresses */
+	bool port2;		     /* the other end's ports are constrained: rule->from_ports */
+	bool task;		     /* uids or executables are */
+	bool rest;		     /* any of the three */
+	const uint32_t *conds;	     /* the rest's conditions, by chain_prepare() */
 	uint32_t nconds;
 };
 #define MATCH_PORTS_MAX 0xffffffffu
@@ -41,7 +41,7 @@ struct matches {
 /* How records are numbered; see pol_table. */
 struct records {
 	const struct pol_rule **rule; /* NULL: default or implied */
-	size_t n;                     /* the last two are default and implied */
+	size_t n;		      /* the last two are default and implied */
 };
 int records_init(struct records *r, const struct pol_group *g);
 void records_fini(struct records *r);

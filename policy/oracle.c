@@ -93,8 +93,8 @@ static bool applies(const struct pol_rule *rule, const struct pol_env *env,
 	       in_process(rule, env, key);
 }
 
-uint32_t pol_oracle(const struct pol_policy *p, const struct pol_group *g, const struct pol_table *t,
-		    const struct pol_env *env, const struct dec_key *key)
+uint32_t pol_oracle(const struct pol_policy *p, const struct pol_group *g,
+		    const struct pol_table *t, const struct pol_env *env, const struct dec_key *key)
 {
 	bool named = false; /* some rule names the operation */
 	uint32_t record = 0;

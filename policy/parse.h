@@ -24,10 +24,11 @@
 
 enum {
 	MAX_INCLUDE_DEPTH = 16,
-	MAX_INCLUDED = 1024,		/* files, so that includes can't multiply */
+	MAX_INCLUDED = 1024, /* files, so that includes can't multiply */
 	MAX_FILE_BYTES = 64 << 20,
+	MAX_TEXT_BYTES_ALL = 256 << 20, /* of all files: they are kept for messages */
 	MAX_PATH_BYTES = 4096,
-	MAX_LINE = 999999999,		/* that #line can set; the last counts for all after it */
+	MAX_LINE = 999999999, /* that #line can set; the last counts for all after it */
 };
 
 /* Text of a token; NUL-terminated, may hold no NUL inside. */
@@ -64,7 +65,7 @@ struct token {
 	int kind; /* TOK_* or a mark's character */
 	union lex_value value;
 	struct pol_loc loc;
-	bool first; /* on its line */
+	bool first;	/* on its line */
 	unsigned depth; /* of braces open before it */
 };
 
@@ -75,8 +76,8 @@ struct unit {
 	void *scanner;
 	uint16_t file; /* of places; a #line changes it and `line` */
 	uint32_t line, col;
-	uint32_t row;	    /* physical line */
-	const char *token;  /* last token's text, not terminated */
+	uint32_t row;	   /* physical line */
+	const char *token; /* last token's text, not terminated */
 	size_t token_bytes;
 	unsigned depth; /* of open braces */
 	unsigned block; /* depth that the statement being parsed began at: 0 top, 1 in a block */
@@ -86,7 +87,7 @@ struct unit {
 	struct token last, held; /* given out last; to be given out next */
 	bool has_held;
 	bool skipping;
-	bool put_back; /* `last` was put back by an error before */
+	bool put_back;	   /* `last` was put back by an error before */
 	uint32_t last_row; /* of the last token read */
 };
 
@@ -103,8 +104,18 @@ struct refs {
 
 /* Clauses of a rule, for checks of what fits. */
 enum clause {
-	CLAUSE_TO, CLAUSE_TO_PORT, CLAUSE_FROM, CLAUSE_FROM_PORT, CLAUSE_NAME, CLAUSE_UID,
-	CLAUSE_EXEC, CLAUSE_ERRNO, CLAUSE_LOG, CLAUSE_HOLD, CLAUSE_DOWN, CLAUSE_CACHE,
+	CLAUSE_TO,
+	CLAUSE_TO_PORT,
+	CLAUSE_FROM,
+	CLAUSE_FROM_PORT,
+	CLAUSE_NAME,
+	CLAUSE_UID,
+	CLAUSE_EXEC,
+	CLAUSE_ERRNO,
+	CLAUSE_LOG,
+	CLAUSE_HOLD,
+	CLAUSE_DOWN,
+	CLAUSE_CACHE,
 	CLAUSE_COUNT
 };
 
@@ -114,7 +125,7 @@ struct rule_builder {
 	struct pol_loc loc[CLAUSE_COUNT]; /* line 0: not given */
 	struct pol_loc ops_loc, protos_loc;
 	enum clause port_of; /* what the next `port` belongs to */
-	bool open; /* rule_end() is still to come */
+	bool open;	     /* rule_end() is still to come */
 	bool is_default;
 	bool any_op, any_proto;
 	bool bad; /* reported: checks that would only follow from it are left out */
@@ -129,6 +140,7 @@ struct parser {
 	struct pol_sources *sources;
 	struct unit *unit;
 	unsigned depth, files;
+	size_t bytes; /* of all files */
 	bool oom;
 	jmp_buf no_memory; /* of the scanner, while a file is opened */
 	struct set *sets;
@@ -159,19 +171,21 @@ char *path_relative(struct parser *p, const char *name, bool for_glob, const str
 /* The first name by which an error number is known, for messages. */
 const char *error_text(int error);
 
+const char *file_of(const struct parser *p, const struct pol_loc *loc); /* its name */
 void ref_add(struct parser *p, struct refs *refs, const char *name, const struct pol_loc *loc);
 
 /* A set with one element, or one more element of p->set. */
 void elem_add(struct parser *p, struct set *s, bool negated, const struct elem *e,
 	      const struct pol_loc *loc);
 
-/* ---- block.c: defines, ULSPs, groups ---- */
+/* ---- define.c ---- */
 void define_add(struct parser *p, const struct text *name, const struct pol_loc *loc,
 		const struct set_use *value);
 /* A define whose value isn't understood: its uses are no errors of their own. */
 void define_bad(struct parser *p, const struct text *name, const struct pol_loc *loc);
 struct set *define_find(struct parser *p, const struct text *name, const struct pol_loc *loc);
 
+/* ---- block.c: ULSPs and groups ---- */
 void ulsp_begin(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void ulsp_exec(struct parser *p, const struct text *word, const struct pol_loc *loc, bool first);
 void ulsp_user(struct parser *p, const struct text *name, const struct pol_loc *loc);
@@ -181,7 +195,7 @@ void ulsp_end(struct parser *p);
 
 void group_begin(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void group_add_member(struct parser *p, bool exec, const struct text *path,
-		  const struct pol_loc *loc);
+		      const struct pol_loc *loc);
 void group_peers(struct parser *p, const struct pol_loc *loc); /* the word `peers` */
 void group_peer(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void group_isolate(struct parser *p, const struct pol_loc *loc);
@@ -216,6 +230,10 @@ void default_begin(struct parser *p, enum ulsp_verdict verdict, const struct pol
 void rule_cut(struct parser *p);
 int errno_of(struct parser *p, const struct text *name, const struct pol_loc *loc);
 int errno_number(struct parser *p, const struct atom *number, const struct pol_loc *loc);
+
+/* ---- rule_fit.c ---- */
+void rule_fit(struct parser *p);
+const char *clause_word(enum clause c);
 
 /* ---- resolve.c: what only the whole policy shows ---- */
 void resolve(struct parser *p);

@@ -10,22 +10,25 @@
 #include <string.h>
 
 #include "addr.h"
+#include "utf8.h"
 #include "words.h"
 
 #define BIT(n) (1u << (n))
 
 static void print_string(FILE *out, const char *s)
 {
-	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	size_t bytes = strlen(s), n;
 
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(out, "\\x%02x", c);
+	fputc('"', out);
+	for (; bytes; s += n, bytes -= n) {
+		n = utf8_printable(s, bytes);
+		if (*s == '"' || *s == '\\')
+			fprintf(out, "\\%c", *s);
+		else if (n)
+			fwrite(s, n, 1, out);
 		else
-			fputc(c, out);
+			fprintf(out, "\\x%02x", (unsigned char)*s);
+		n = n ? n : 1;
 	}
 	fputc('"', out);
 }
@@ -234,9 +237,10 @@ void print_rule(FILE *out, const struct pol_rule *r, bool sets)
 		print_duration(out, r->hold_ms);
 	}
 	if (r->down_given) {
-		fprintf(out, " down %s", r->down == POL_DOWN_DENY    ? "deny"
-					 : r->down == POL_DOWN_ALLOW ? "allow"
-								     : "hold ");
+		fprintf(out, " down %s",
+			r->down == POL_DOWN_DENY    ? "deny"
+			: r->down == POL_DOWN_ALLOW ? "allow"
+						    : "hold ");
 		if (r->down == POL_DOWN_HOLD)
 			print_duration(out, r->down_hold_ms);
 	}

@@ -21,7 +21,7 @@ enum { WORK_MAX = 8 << 20 };
 
 struct fate {
 	bool reached;
-	bool applies; /* somewhere at all */
+	bool applies;	      /* somewhere at all */
 	uint32_t first, last; /* of the rules that hide it */
 	unsigned nhiders;     /* 3: or more */
 };
@@ -29,7 +29,7 @@ struct fate {
 struct reach {
 	const struct pol_group *g;
 	struct fate *fates;  /* by rule */
-	size_t left;         /* of this operation's rules, not reached */
+	size_t left;	     /* of this operation's rules, not reached */
 	uint64_t *unreached; /* bit per match */
 	const struct matches *m;
 	size_t work;
@@ -258,9 +258,9 @@ static int operation(struct reach *c, enum ulsp_op op, int family)
 		}
 	}
 	if (r == 0 && c->left)
-		r = spans > WORK_MAX ? -E2BIG
-				     : sweep_run(&sweep, sets, m.n, match_address_max(family),
-						 interval, c);
+		r = spans > WORK_MAX
+			    ? -E2BIG
+			    : sweep_run(&sweep, sets, m.n, match_address_max(family), interval, c);
 	sweep_fini(&sweep);
 	free(c->unreached);
 	free(sets);
@@ -279,6 +279,14 @@ static void place(const struct pol_policy *p, const struct pol_group *g, uint32_
 		snprintf(text, bytes, "line %u", loc->line);
 }
 
+/* The parser has said so. */
+static bool is_empty(const struct pol_rule *rule)
+{
+	return (!rule->to.any && !rule->to.n) || (!rule->from.any && !rule->from.n) ||
+	       (!rule->to_ports.any && !rule->to_ports.n) ||
+	       (!rule->from_ports.any && !rule->from_ports.n);
+}
+
 static void report(const struct pol_policy *p, const struct reach *c, struct pol_diags *diags)
 {
 	char first[512], last[512];
@@ -291,8 +299,10 @@ static void report(const struct pol_policy *p, const struct reach *c, struct pol
 		if (f->reached || !(rule->protos & ((1u << ULSP_PROTO_INET_COUNT) - 1)))
 			continue;
 		if (!f->applies) {
-			pol_diag_add(diags, POL_WARNING, &rule->loc,
-				     "rule never matches: no operation has such addresses and ports");
+			if (!is_empty(rule))
+				pol_diag_add(diags, POL_WARNING, &rule->loc,
+					     "rule never matches: no operation has both these "
+					     "addresses");
 			continue;
 		}
 		place(p, c->g, f->first, first, sizeof(first));

@@ -24,8 +24,8 @@ static bool begins_statement(const struct unit *u, int kind)
 	case WORD_SETTING:
 		return u->block > 0 && !u->in_ulsp;
 	default:
-		return u->in_ulsp && (kind == TOK_EXEC || kind == TOK_USER ||
-				      kind == TOK_RESTART || kind == TOK_RING);
+		return u->in_ulsp && (kind == TOK_EXEC || kind == TOK_USER || kind == TOK_RESTART ||
+				      kind == TOK_RING);
 	}
 }
 
@@ -33,8 +33,7 @@ static bool continues_statement(const struct unit *u, int kind)
 {
 	if (kind == ',' || kind == '=' || kind == '{')
 		return true;
-	return word_of_token(kind) && word_kind(kind) == WORD_CLAUSE &&
-	       !begins_statement(u, kind);
+	return word_of_token(kind) && word_kind(kind) == WORD_CLAUSE && !begins_statement(u, kind);
 }
 
 static struct token next_raw(struct parser *p)

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define ALL_PROTOS ((1u << ULSP_PROTO_COUNT) - 1)
+#define ALL_PROTOS  ((1u << ULSP_PROTO_COUNT) - 1)
 #define INET_PROTOS ((1u << ULSP_PROTO_INET_COUNT) - 1)
 
 static const char *const proto_words[] = {

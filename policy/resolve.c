@@ -69,9 +69,9 @@ static void resolve_peers(struct parser *p)
 		nearest_init(&guess, ref->name, strlen(ref->name));
 		for (size_t j = 0; j < p->policy->ngroups; j++)
 			nearest_try(&guess, p->policy->groups[j].name);
-		pol_diag_add(p->diags, POL_ERROR, &ref->loc, "there is no group '%s'%s%s%s", ref->name,
-			     guess.best ? ": did you mean '" : "", guess.best ? guess.best : "",
-			     guess.best ? "'?" : "");
+		pol_diag_add(p->diags, POL_ERROR, &ref->loc, "there is no group '%s'%s%s%s",
+			     ref->name, guess.best ? ": did you mean '" : "",
+			     guess.best ? guess.best : "", guess.best ? "'?" : "");
 	}
 }
 
@@ -87,11 +87,6 @@ struct member_ref {
 static bool is_glob(const struct pol_member *m)
 {
 	return !m->exec && strpbrk(m->path, "*?[");
-}
-
-static const char *file_name(const struct parser *p, const struct pol_loc *loc)
-{
-	return sources_names(p->sources)[loc->file];
 }
 
 static void check_duplicates(struct parser *p, struct member_ref *refs, size_t n)
@@ -113,11 +108,12 @@ static void check_duplicates(struct parser *p, struct member_ref *refs, size_t n
 			HASH_ADD_KEYPTR(hh, by_key, ref->key, bytes + 1, ref);
 			p->oom |= !ref->hh.tbl;
 		} else if (other->group == ref->group) {
-			pol_diag_add(p->diags, POL_ERROR, &m->loc, "\"%s\" is given twice", m->path);
+			pol_diag_add(p->diags, POL_ERROR, &m->loc, "\"%s\" is given twice",
+				     m->path);
 		} else {
 			pol_diag_add(p->diags, POL_ERROR, &m->loc,
 				     "\"%s\" is a member of group '%s' already, at %s:%u", m->path,
-				     other->group->name, file_name(p, &other->member->loc),
+				     other->group->name, file_of(p, &other->member->loc),
 				     other->member->loc.line);
 		}
 	}
@@ -141,9 +137,11 @@ static void check_globs(struct parser *p, const struct member_ref *refs, size_t 
 			if (refs[j].group == refs[i].group || m->exec || is_glob(m) ||
 			    fnmatch(glob->path, m->path, FNM_PATHNAME) != 0)
 				continue;
-			pol_diag_add(p->diags, POL_WARNING, &glob->loc,
-				     "\"%s\" covers \"%s\", a member of group '%s': what is in both "
-				     "must satisfy both", glob->path, m->path, refs[j].group->name);
+			pol_diag_add(
+				p->diags, POL_WARNING, &glob->loc,
+				"\"%s\" covers \"%s\", a member of group '%s': what is in both "
+				"must satisfy both",
+				glob->path, m->path, refs[j].group->name);
 		}
 	}
 }
@@ -186,5 +184,6 @@ void resolve(struct parser *p)
 		if (!policy->groups[i].default_given)
 			pol_diag_add(p->diags, POL_WARNING, &policy->groups[i].loc,
 				     "group '%s' has no default, so it denies: say 'default deny' "
-				     "or 'default allow'", policy->groups[i].name);
+				     "or 'default allow'",
+				     policy->groups[i].name);
 }

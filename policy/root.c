@@ -27,9 +27,9 @@ struct builder {
 	int family;
 	/* zones of this part, and lists of their matches */
 	const struct sweep_set **sets;
-	uint32_t *zone;  /* by index in sets */
-	uint32_t *head;  /* by zone: first match + 1 */
-	uint32_t *next;  /* by match: next of the same zone + 1 */
+	uint32_t *zone; /* by index in sets */
+	uint32_t *head; /* by zone: first match + 1 */
+	uint32_t *next; /* by match: next of the same zone + 1 */
 	size_t nsets;
 	/* where an interval is */
 	uint32_t *ids;

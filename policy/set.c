@@ -62,11 +62,11 @@ void set_add_addr(struct parser *p, struct set *s, bool negated, const struct at
 
 	if (!s)
 		return;
-	note_kind(s, SET_ADDRS, negated, loc);
 	if (a->bad) {
 		s->bad = true;
 		return;
 	}
+	note_kind(s, SET_ADDRS, negated, loc);
 	if (a->addr.family == 4)
 		to = negated ? &s->not4 : &s->v4;
 	else
@@ -79,13 +79,12 @@ void set_add_numbers(struct parser *p, struct set *s, bool negated, const struct
 {
 	if (!s)
 		return;
-	note_kind(s, SET_NUMBERS, negated, loc);
-	if (a->bad || a->hi > NUMBER_MAX) {
-		if (!a->bad)
-			pol_diag_add(p->diags, POL_ERROR, loc, "the number is too large");
+	if (a->hi > NUMBER_MAX) {
+		pol_diag_add(p->diags, POL_ERROR, loc, "the number is too large");
 		s->bad = true;
 		return;
 	}
+	note_kind(s, SET_NUMBERS, negated, loc);
 	if (a->hi >= s->largest) {
 		s->largest = a->hi;
 		s->largest_loc = *loc;
@@ -175,7 +174,7 @@ void set_close(struct parser *p, struct set *s)
 
 /* ---- use ---- */
 
-static const char *const kind_words[SET_KINDS] = {"addresses", "numbers", "strings"};
+static const char *const kind_words[SET_KINDS] = {"addresses", "numbers", "quoted strings"};
 
 static bool check_kind(struct parser *p, const struct set_use *u, enum set_kind want,
 		       const char *what)
@@ -187,16 +186,13 @@ static bool check_kind(struct parser *p, const struct set_use *u, enum set_kind 
 		if (k == (int)want || !(u->set->kinds & 1u << k))
 			continue;
 		pol_diag_add(p->diags, POL_ERROR, own ? &u->set->kind_loc[k] : &u->loc,
-			     "%s takes %s, not %s", what,
-			     want == SET_STRINGS && what[0] == 'e' ? "quoted paths" : kind_words[want],
-			     kind_words[k]);
+			     "'%s' takes %s, not %s", what, kind_words[want], kind_words[k]);
 		return false;
 	}
 	return !u->set->bad && !p->oom;
 }
 
-static struct pol_range *ranges_of(struct parser *p, const struct spans *v4,
-				   const struct spans *v6)
+static struct pol_range *ranges_of(struct parser *p, const struct spans *v4, const struct spans *v6)
 {
 	struct pol_range *v = arena_get(p->arena, (v4->n + v6->n) * sizeof(*v));
 
@@ -265,8 +261,8 @@ static bool numbers_of(struct parser *p, const struct set_use *u, const char *wh
 	if (s->largest > max) {
 		own = s->loc.line == u->loc.line && s->loc.col == u->loc.col;
 		pol_diag_add(p->diags, POL_ERROR, own ? &s->largest_loc : &u->loc,
-			     "%llu is no %s: the largest is %llu",
-			     (unsigned long long)s->largest, what, (unsigned long long)max);
+			     "%llu is no %s: the largest is %llu", (unsigned long long)s->largest,
+			     what, (unsigned long long)max);
 		return false;
 	}
 	check(p, spans_append(ret, &s->numbers));

@@ -20,16 +20,16 @@ struct set {
 	struct set *next; /* of all sets of the parser */
 	struct spans v4, v6, numbers;
 	struct spans not4, not6, not_numbers; /* empty once closed */
-	unsigned kinds;	     /* bit per set_kind: elements present */
-	unsigned plain;	     /* of these, with an element that isn't negated */
+	unsigned kinds;			      /* bit per set_kind: elements present */
+	unsigned plain;			      /* of these, with an element that isn't negated */
 	struct pol_loc loc;
 	struct pol_loc kind_loc[SET_KINDS]; /* of the first element of each kind */
-	uint64_t largest; /* number written */
+	uint64_t largest;		    /* number written */
 	struct pol_loc largest_loc;
 	const char **strings;
 	struct pol_loc *string_locs;
 	size_t nstrings;
-	bool bad; /* some element was wrong and is missing; reported */
+	bool bad;		/* some element was wrong and is missing; reported */
 	struct pol_addrs addrs; /* set_addrs() made it: shared by all uses */
 	bool addrs_made;
 };
@@ -63,12 +63,11 @@ void set_close(struct parser *p, struct set *s);
  * What a clause makes of a set; errors are reported with `what`, the clause's
  * word.  Return false when there was one.
  */
-bool set_addrs(struct parser *p, const struct set_use *u, const char *what,
-	       struct pol_addrs *ret);
+bool set_addrs(struct parser *p, const struct set_use *u, const char *what, struct pol_addrs *ret);
 bool set_ports(struct parser *p, const struct set_use *u, struct pol_portset *ret);
 bool set_uids(struct parser *p, const struct set_use *u, struct pol_uids **ret, size_t *ret_n);
 /* The strings, as many as the set has; *ret is the set's own array. */
-bool set_strings(struct parser *p, const struct set_use *u, const char *what,
-		 const char ***ret, size_t *ret_n);
+bool set_strings(struct parser *p, const struct set_use *u, const char *what, const char ***ret,
+		 size_t *ret_n);
 
 #endif

@@ -68,8 +68,7 @@ void spans_normalise(struct spans *s)
 		qsort(s->v, s->n, sizeof(*s->v), compare);
 	for (size_t i = 0; i < s->n; i++) {
 		/* lo - 1 can't wrap: then lo is 0 and not above any hi. */
-		if (out && (s->v[i].lo <= s->v[out - 1].hi ||
-			    s->v[i].lo - 1 == s->v[out - 1].hi)) {
+		if (out && (s->v[i].lo <= s->v[out - 1].hi || s->v[i].lo - 1 == s->v[out - 1].hi)) {
 			if (s->v[i].hi > s->v[out - 1].hi)
 				s->v[out - 1].hi = s->v[i].hi;
 		} else {

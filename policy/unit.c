@@ -77,6 +77,13 @@ void unit_parse(struct parser *p, const char *path, char *text, size_t bytes)
 		free(text);
 		return;
 	}
+	p->bytes += bytes;
+	if (p->bytes > MAX_TEXT_BYTES_ALL) {
+		pol_diag_add(p->diags, POL_ERROR, NULL, "'%s': all files together are too large",
+			     path);
+		free(text);
+		return;
+	}
 	file = sources_add(p->sources, path, text, bytes);
 	if (file >= 0 && !check_text(p, (uint16_t)file, text, bytes))
 		return;
@@ -112,8 +119,7 @@ void file_parse(struct parser *p, const char *path, const struct pol_loc *from)
 
 	if (++p->files > MAX_INCLUDED) {
 		if (p->files == MAX_INCLUDED + 1)
-			pol_diag_add(p->diags, POL_ERROR, from, "more than %d files",
-				     MAX_INCLUDED);
+			pol_diag_add(p->diags, POL_ERROR, from, "more than %d files", MAX_INCLUDED);
 		return;
 	}
 	r = p->reader ? p->reader->read(p->reader->ctx, path, &text, &bytes) : -EOPNOTSUPP;

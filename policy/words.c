@@ -44,7 +44,7 @@ const char *proto_word(enum ulsp_proto proto)
 
 static bool same(const char *word, const char *text, size_t bytes)
 {
-	return word && strlen(word) == bytes && memcmp(word, text, bytes) == 0;
+	return word && strncmp(word, text, bytes) == 0 && word[bytes] == '\0';
 }
 
 int word_token(const char *text, size_t bytes, int *ret_value)

@@ -45,15 +45,14 @@ static struct ulsp_bpf *load(const struct pol_table *t, uint32_t *ret_insns)
 	bpf_object__for_each_program(prog, skel->obj)
 		bpf_program__set_autoload(prog, prog == skel->progs.ulsp_explain);
 	bpf_object__for_each_map(map, skel->obj)
-		bpf_map__set_autocreate(map, map == skel->maps.table ||
-						     bpf_map__is_internal(map));
+		bpf_map__set_autocreate(map, map == skel->maps.table || bpf_map__is_internal(map));
 	fd = table_map(t);
 	assert_int_equal(bpf_map__reuse_fd(skel->maps.table, fd), 0);
 	close(fd);
 	assert_int_equal(ulsp_bpf__load(skel), 0);
-	assert_int_equal(bpf_obj_get_info_by_fd(bpf_program__fd(skel->progs.ulsp_explain), &info,
-						&bytes),
-			 0);
+	assert_int_equal(
+		bpf_obj_get_info_by_fd(bpf_program__fd(skel->progs.ulsp_explain), &info, &bytes),
+		0);
 	*ret_insns = info.verified_insns;
 	return skel;
 }
@@ -63,8 +62,8 @@ static uint32_t decide(struct ulsp_bpf *skel, const struct dec_key *key)
 	struct dec_explain ctx = {.key = *key};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 
-	assert_int_equal(
-		bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ulsp_explain), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ulsp_explain), &opts),
+			 0);
 	return ctx.fault ? UINT32_MAX : ctx.rule;
 }
 

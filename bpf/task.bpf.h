@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What task.bpf.c has: everything that reads the current task. */
+#ifndef TASK_BPF_H
+#define TASK_BPF_H
+
+#include "event.bpf.h"
+
+/* uid and executable in ev->key, or no_task when it is a kernel thread. */
+extern int task_facts(struct event *ev);
+/* Notes the task as the socket's owner. */
+extern int task_own(struct sock_state *s);
+/* Which process it is, for a cached verdict. */
+extern int task_process(struct ulsp_cache_key *key);
+/*
+ * One message to one ring: 0, -ENOBUFS when the ring is full, -ENOENT when
+ * nobody has this ring (nothing is lost then: nobody was to receive it).
+ */
+extern int record_to(const struct event *ev, const struct sock_state *owner, __u32 ring,
+		     __u32 flags);
+
+#endif
