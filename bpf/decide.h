@@ -27,10 +27,11 @@
  * intervals end within a /64 a map by the lower 64 bits.  Port functions:
  * maps by proto << 16 | port.  All identical maps and chains are stored once.
  *
- * A root has up to three parts, by what its rules constrain: a port function
- * (no address), an address map without and one with port functions below it.
- * Each yields its first matching rule and the lowest of them decides, so that
- * rules of different kinds don't multiply.
+ * A root has up to four parts, by what its rules constrain: a port function
+ * (no address), an address map without port functions below it, and two with
+ * them (of small and of large sets of addresses).  Each yields its first
+ * matching rule and the lowest of them decides, so that rules of different
+ * kinds don't multiply.
  *
  * Invariant: every index is checked against the number of words before use; a
  * table that fails a check yields DEC_FAULT, which callers deny.
@@ -95,8 +96,8 @@ enum {
 };
 #define DEC_MAGIC 0x31434544u /* "DEC1", little endian */
 
-/* Parts of a root: a leaf, and the places of two maps; 0: absent. */
-enum { DEC_PORT = 0, DEC_ADDR = 1, DEC_BOTH = 2, DEC_PARTS = 4 };
+/* Parts of a root: a leaf, and the places of three maps; 0: absent. */
+enum { DEC_PORT = 0, DEC_ADDR = 1, DEC_BOTH = 2, DEC_WIDE = 3, DEC_PARTS = 4 };
 #define DEC_ROOT(op, family, part)                                                                 \
 	(DEC_H_ROOTS + ((op)*DEC_FAMILIES + (family)) * DEC_PARTS + (part))
 enum { DEC_HEADER_WORDS = DEC_ROOT(ULSP_OP_COUNT, 0, 0) };
@@ -146,18 +147,20 @@ struct dec_test {
 };
 enum { DEC_TEST_WORDS = sizeof(struct dec_test) / 4, DEC_CHAIN_MAX = 128 };
 
-/* A condition: lo <= value <= hi, both halves as one 128-bit number. */
+/* A condition: lo <= what it is on <= hi.  Two of them tell executables and IPv6 addresses. */
 enum dec_on {
 	DEC_ON_NO_TASK = 0,
 	DEC_ON_UID = 1,
-	DEC_ON_EXE = 2,
-	DEC_ON_ADDR2 = 3,
-	DEC_ON_PORT2 = 4,
+	DEC_ON_EXE_DEV = 2,
+	DEC_ON_EXE_INO = 3,
+	DEC_ON_ADDR2 = 4,     /* words 0 and 1 */
+	DEC_ON_ADDR2_LOW = 5, /* words 2 and 3 */
+	DEC_ON_PORT2 = 6,
 };
 struct dec_cond {
 	__u32 on;
 	__u32 reserved;
-	__u64 lo[2], hi[2]; /* EXE: device, inode; ADDR2: words 0-1, words 2-3; else 0, value */
+	__u64 lo, hi;
 };
 enum { DEC_COND_WORDS = sizeof(struct dec_cond) / 4 };
 
@@ -315,42 +318,36 @@ static __always_inline int dec_function(const __u32 *tbl, __u64 words, __u32 lea
 	return 0;
 }
 
-/* 1 when a < b, of 64 bits and of 128 bits in halves. */
+/* 1 when a < b. */
 static __always_inline __u64 dec_less(__u64 a, __u64 b)
 {
 	return dec_below64(a, (b >> 1) + (b & 1), b & 1);
 }
 
-static __always_inline __u64 dec_less128(__u64 a_hi, __u64 a_lo, __u64 b_hi, __u64 b_lo)
-{
-	return dec_less(a_hi, b_hi) | (dec_less(a_lo, b_lo) & ~dec_less(b_hi, a_hi));
-}
-
-/*
- * What conditions are on: the halves of each enum dec_on are at its digits in
- * DEC_FACT_HI and _LO.  Small: it is on the program's stack, which is 512 bytes.
- */
+/* What conditions are on, by enum dec_on, and whether it is known. */
 struct dec_facts {
-	__u64 v[8];
-	__u32 known; /* bit per dec_on */
+	__u64 v[8][2];
 };
-#define DEC_FACT_HI 0x05300u
-#define DEC_FACT_LO 0x76421u
 
 static __always_inline void dec_facts(const struct dec_key *key, struct dec_facts *f)
 {
-	__u32 task = (__u32)dec_below(key->no_task, 1);
+	__u64 task = dec_below(key->no_task, 1);
 
-	f->v[0] = 0;
-	f->v[1] = key->no_task;
-	f->v[2] = key->uid;
-	f->v[3] = key->exe_dev;
-	f->v[4] = key->exe_ino;
-	f->v[5] = (__u64)key->addr2[0] << 32 | key->addr2[1];
-	f->v[6] = (__u64)key->addr2[2] << 32 | key->addr2[3];
-	f->v[7] = key->port2;
-	f->known = 1u << DEC_ON_NO_TASK | 1u << DEC_ON_ADDR2 | 1u << DEC_ON_PORT2 |
-		   task << DEC_ON_UID | task << DEC_ON_EXE;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->v[DEC_ON_NO_TASK][0] = key->no_task;
+	f->v[DEC_ON_NO_TASK][1] = 1;
+	f->v[DEC_ON_UID][0] = key->uid;
+	f->v[DEC_ON_UID][1] = task;
+	f->v[DEC_ON_EXE_DEV][0] = key->exe_dev;
+	f->v[DEC_ON_EXE_DEV][1] = task;
+	f->v[DEC_ON_EXE_INO][0] = key->exe_ino;
+	f->v[DEC_ON_EXE_INO][1] = task;
+	f->v[DEC_ON_ADDR2][0] = (__u64)key->addr2[0] << 32 | key->addr2[1];
+	f->v[DEC_ON_ADDR2][1] = 1;
+	f->v[DEC_ON_ADDR2_LOW][0] = (__u64)key->addr2[2] << 32 | key->addr2[3];
+	f->v[DEC_ON_ADDR2_LOW][1] = 1;
+	f->v[DEC_ON_PORT2][0] = key->port2;
+	f->v[DEC_ON_PORT2][1] = 1;
 }
 
 /*
@@ -359,12 +356,9 @@ static __always_inline void dec_facts(const struct dec_key *key, struct dec_fact
  */
 static __always_inline __u64 dec_holds(const struct dec_cond *c, const struct dec_facts *f)
 {
-	__u32 on = c->on & 7;
-	__u64 hi = f->v[DEC_FACT_HI >> on * 4 & 7], lo = f->v[DEC_FACT_LO >> on * 4 & 7];
-	__u64 holds = f->known >> on;
+	const __u64 *v = f->v[c->on & 7];
+	__u64 holds = v[1] & ~(dec_less(v[0], c->lo) | dec_less(c->hi, v[0]));
 
-	holds &= ~dec_less128(hi, lo, c->lo[0], c->lo[1]);
-	holds &= ~dec_less128(c->hi[0], c->hi[1], hi, lo);
 	dec_opaque(holds);
 	return holds & 1;
 }
@@ -426,6 +420,20 @@ static __always_inline int dec_address(const __u32 *tbl, __u64 words, __u32 map,
 	return 0;
 }
 
+/* Lowers *best by one part with addresses, if the root has it. */
+static __always_inline int dec_part(const __u32 *tbl, __u64 words, __u32 map, int ports,
+				    const struct dec_key *key, __u64 port, __u32 *best)
+{
+	__u32 leaf;
+
+	if (!map)
+		return 0;
+	if (dec_address(tbl, words, map, key, &leaf) ||
+	    (ports && dec_function(tbl, words, leaf, port, &leaf)))
+		return DEC_FAULT;
+	return dec_lower(tbl, words, leaf, key, best);
+}
+
 /*
  * Which rule record judges the operation: 0 or DEC_FAULT.  Where key->op and
  * key->family are constants in a program, so are the places of the roots.
@@ -453,14 +461,9 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 	if (leaf && (dec_function(tbl, words, leaf, port, &leaf) ||
 		     dec_lower(tbl, words, leaf, key, &best)))
 		return DEC_FAULT;
-	root = roots[DEC_ADDR];
-	if (root &&
-	    (dec_address(tbl, words, root, key, &leaf) || dec_lower(tbl, words, leaf, key, &best)))
-		return DEC_FAULT;
-	root = roots[DEC_BOTH];
-	if (root && (dec_address(tbl, words, root, key, &leaf) ||
-		     dec_function(tbl, words, leaf, port, &leaf) ||
-		     dec_lower(tbl, words, leaf, key, &best)))
+	if (dec_part(tbl, words, roots[DEC_ADDR], 0, key, port, &best) ||
+	    dec_part(tbl, words, roots[DEC_BOTH], 1, key, port, &best) ||
+	    dec_part(tbl, words, roots[DEC_WIDE], 1, key, port, &best))
 		return DEC_FAULT;
 	if (best == DEC_VALUE_MASK)
 		return DEC_FAULT;

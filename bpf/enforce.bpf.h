@@ -35,13 +35,22 @@ static __always_inline int finish(void *ctx, struct event *ev, const struct sock
 	return refused(ev);
 }
 
+/* The helper as the verifier sees it: 7.2 wants all 64 bits provably in [-4095, 0]. */
+static long (*const set_retval)(long error) = (void *)BPF_FUNC_set_retval;
+
 /* Fails the system call with the decision's errno (sock and sock_addr, since 6.1). */
 static __always_inline int enforce(void *ctx, struct event *ev)
 {
+	long error;
+
 	settle(ctx, ev, NULL);
 	if (!finish(ctx, ev, NULL))
 		return GO;
-	bpf_set_retval(ev->error);
+	error = ev->error;
+	barrier_var(error);
+	if (error < -4095 || error > -1)
+		error = -EPERM;
+	set_retval(error);
 	return REFUSE;
 }
 

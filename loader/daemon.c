@@ -34,6 +34,19 @@ static int check_kernel(struct err *e)
 	return missing ? err_set(e, -ENOTSUP, "%zu required capabilities are missing", missing) : 0;
 }
 
+/* The last instance that goes takes the directory of all with it: try again then. */
+static int open_instance(struct daemon *d, struct err *e)
+{
+	int r;
+
+	for (int tries = 0; tries < 5; tries++) {
+		r = instance_open(d->options.instance, &d->instance, e);
+		if (r != -ENOENT)
+			break;
+	}
+	return r;
+}
+
 static void on_cgroups(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -85,7 +98,7 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (!r)
 		r = check_kernel(e);
 	if (!r)
-		r = instance_open(d->options.instance, &d->instance, e);
+		r = open_instance(d, e);
 	if (!r)
 		r = members_new(d->event, &d->root, on_cgroups, d, &d->members);
 	if (!r)
@@ -171,6 +184,15 @@ static void remove_run_cgroups(struct daemon *d)
 	unlinkat(d->root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
 }
 
+/* Goes when it is empty. */
+static void rmdir_parent(const char *path)
+{
+	scoped(scope_free) char *parent = strndup(path, (size_t)(strrchr(path, '/') - path));
+
+	if (parent)
+		rmdir(parent);
+}
+
 /* The socket is gone already; what a refused program's log needs stays. */
 static void remove_run_files(const char *instance)
 {
@@ -215,6 +237,7 @@ void daemon_close(struct daemon **dp)
 	enforced_free(&d->now);
 	if (destroy) { /* locked until all is gone */
 		r = instance_destroy(d->options.instance, &e);
+		rmdir_parent(d->instance->pin_dir);
 		remove_run_files(d->options.instance);
 	}
 	if (r)

@@ -208,9 +208,14 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *ct
 	(void)source;
 	if (revents & EPOLLIN) {
 		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR) || (n > 0 && c->stream)) {
+		if ((n < 0 && errno != EAGAIN && errno != EINTR) || (n > 0 && c->stream) ||
+		    (!n && !(c->in.bytes || c->in.pending))) {
 			client_free(c);
 			return 0;
+		}
+		if (!n) { /* no more comes, and what came is no whole request */
+			c->server->counts.malformed++;
+			refuse(c, "the request is not complete");
 		}
 		if (n > 0 && control_feed(&c->in, buf, (size_t)n)) {
 			c->server->counts.malformed++;

@@ -123,7 +123,7 @@ static int open_iterator(int *ret, struct err *e)
 	bpf_object__for_each_program(prog, o->obj)
 		bpf_program__set_autoload(prog, prog == o->progs.ulsp_held);
 	bpf_object__for_each_map(map, o->obj)
-		bpf_map__set_autocreate(map, false);
+		bpf_map__set_autocreate(map, bpf_map__is_internal(map));
 	r = ulsp_bpf__load(o);
 	if (r)
 		return err_set(e, r, "this kernel can't list sockets by process: %s",

@@ -15,88 +15,151 @@ static int too_many(const struct pol_rule *rule, struct pol_diags *diags)
 	return -E2BIG;
 }
 
-/* A rule's conditions by what they are on, in the order of match.conds. */
-struct dims {
-	size_t no_task, uids, exes, addr2, ports2;
+/* One or two conditions that hold together: their places. */
+struct chain_alternative {
+	uint32_t first;
+	uint32_t second; /* 0: none */
 };
 
-static struct dims dims_of(const struct match *m)
-{
-	return (struct dims){
-		.no_task = m->task,
-		.uids = m->rule->nuids,
-		.exes = m->rule->nexecs,
-		.addr2 = m->addr2.all ? 0 : m->addr2.n,
-		.ports2 = m->port2 ? m->rule->from_ports.n : 0,
-	};
-}
+/* A rule's alternatives, by what they are on: of each dimension one must hold. */
+struct chain_rest {
+	uint32_t conds;	  /* in all */
+	uint32_t no_task; /* condition's place, where the process matters */
+	uint32_t uids, exes, addr2, ports2;
+	uint32_t n; /* the sum of those four, in this order in v */
+	struct chain_alternative v[];
+};
 
-/* Adds a condition's place to those of a match. */
-static int put(struct table *t, struct match *m, enum dec_on on, span_int lo, span_int hi,
-	       uint32_t *conds)
+/* One while it is made. */
+struct maker {
+	struct table *table;
+	struct chain_rest *to;
+	int error;
+};
+
+static uint32_t condition(struct maker *m, enum dec_on on, uint64_t lo, uint64_t hi)
 {
 	union {
 		struct dec_cond cond;
 		uint32_t words[DEC_COND_WORDS];
-	} c = {.cond = {
-		       .on = on,
-		       .lo = {(uint64_t)(lo >> 64), (uint64_t)lo},
-		       .hi = {(uint64_t)(hi >> 64), (uint64_t)hi},
-	       }};
+	} c = {.cond = {.on = on, .lo = lo, .hi = hi}};
+	uint32_t at = 0;
 
-	return table_share(t, c.words, DEC_COND_WORDS, &conds[m->nconds++]);
+	if (!m->error)
+		m->error = table_share(m->table, c.words, DEC_COND_WORDS, &at);
+	m->to->conds++;
+	return at;
 }
 
-static int conditions(struct table *t, struct match *m, const struct dims *d, int family,
-		      const span_int *exes, uint32_t *conds)
+static void put(struct maker *m, uint32_t first, uint32_t second)
 {
-	unsigned shift = family == DEC_V4 ? 96 : 0; /* IPv4 is in the first word */
-	span_int below = ((span_int)1 << shift) - 1;
-	const struct pol_rule *rule = m->rule;
-	size_t i;
-	int r = 0;
+	m->to->v[m->to->n++] = (struct chain_alternative){first, second};
+}
 
-	if (d->no_task)
-		r = put(t, m, DEC_ON_NO_TASK, 1, UINT8_MAX, conds);
-	for (i = 0; r == 0 && i < d->uids; i++)
-		r = put(t, m, DEC_ON_UID, rule->uids[i].lo, rule->uids[i].hi, conds);
-	for (i = 0; r == 0 && i < d->exes; i++)
-		r = put(t, m, DEC_ON_EXE, exes[i], exes[i], conds);
-	for (i = 0; r == 0 && i < d->addr2; i++)
-		r = put(t, m, DEC_ON_ADDR2, m->addr2.v[i].lo << shift,
-			m->addr2.v[i].hi << shift | below, conds);
-	for (i = 0; r == 0 && i < d->ports2; i++)
-		r = put(t, m, DEC_ON_PORT2, rule->from_ports.v[i].lo, rule->from_ports.v[i].hi,
-			conds);
-	return r;
+/* Addresses whose upper halves and whose lower halves are in a range each. */
+static void put_block(struct maker *m, uint64_t hi_lo, uint64_t hi_hi, uint64_t lo_lo,
+		      uint64_t lo_hi)
+{
+	uint32_t first = condition(m, DEC_ON_ADDR2, hi_lo, hi_hi), second = 0;
+
+	if (lo_lo != 0 || lo_hi != UINT64_MAX)
+		second = condition(m, DEC_ON_ADDR2_LOW, lo_lo, lo_hi);
+	put(m, first, second);
+}
+
+/* At most three blocks: what is left of the first and the last upper half, and those between. */
+static void put_addresses6(struct maker *m, const struct span *s)
+{
+	uint64_t lo = (uint64_t)(s->lo >> 64), hi = (uint64_t)(s->hi >> 64);
+	uint64_t lo_low = (uint64_t)s->lo, hi_low = (uint64_t)s->hi;
+
+	if (lo == hi) {
+		put_block(m, lo, hi, lo_low, hi_low);
+		return;
+	}
+	if (lo_low != 0)
+		put_block(m, lo, lo, lo_low, UINT64_MAX);
+	if (hi_low != UINT64_MAX)
+		put_block(m, hi, hi, 0, hi_low);
+	lo += lo_low != 0;
+	hi -= hi_low != UINT64_MAX;
+	if (lo <= hi)
+		put_block(m, lo, hi, 0, UINT64_MAX);
+}
+
+enum { BLOCKS_MAX = 3 };
+
+static void fill(struct maker *m, const struct match *one, int family, const span_int *exes)
+{
+	const struct pol_rule *rule = one->rule;
+	struct chain_rest *to = m->to;
+	size_t i;
+
+	if (one->task)
+		to->no_task = condition(m, DEC_ON_NO_TASK, 1, UINT8_MAX);
+	for (i = 0; i < rule->nuids; i++)
+		put(m, condition(m, DEC_ON_UID, rule->uids[i].lo, rule->uids[i].hi), 0);
+	to->uids = to->n;
+	for (i = 0; i < rule->nexecs; i++) {
+		uint64_t device = (uint64_t)(exes[i] >> 64), inode = (uint64_t)exes[i];
+		/* the inode first, as it differs more often */
+		uint32_t first = condition(m, DEC_ON_EXE_INO, inode, inode);
+
+		put(m, first, condition(m, DEC_ON_EXE_DEV, device, device));
+	}
+	to->exes = to->n - to->uids;
+	for (i = 0; !one->addr2.all && i < one->addr2.n; i++) {
+		const struct span *s = &one->addr2.v[i];
+
+		if (family == DEC_V4) /* in the first word */
+			put_block(m, (uint64_t)s->lo << 32, (uint64_t)s->hi << 32 | UINT32_MAX, 0,
+				  UINT64_MAX);
+		else
+			put_addresses6(m, s);
+	}
+	to->addr2 = to->n - to->uids - to->exes;
+	for (i = 0; one->port2 && i < rule->from_ports.n; i++) {
+		const struct pol_ports *ports = &rule->from_ports.v[i];
+
+		put(m, condition(m, DEC_ON_PORT2, ports->lo, ports->hi), 0);
+	}
+	to->ports2 = to->n - to->uids - to->exes - to->addr2;
+}
+
+static int prepare(struct table *t, struct pol_arena *arena, struct match *one, int family,
+		   const span_int *exes, struct pol_diags *diags)
+{
+	const struct pol_rule *rule = one->rule;
+	struct maker m = {.table = t};
+	size_t n = rule->nuids + rule->nexecs;
+
+	n += one->addr2.all ? 0 : one->addr2.n;
+	n += one->port2 ? rule->from_ports.n : 0;
+	if (n >= DEC_CHAIN_MAX)
+		return too_many(rule, diags);
+	m.to = arena_get(arena, sizeof(*m.to) + BLOCKS_MAX * n * sizeof(m.to->v[0]));
+	if (!m.to)
+		return -ENOMEM;
+	fill(&m, one, family, exes);
+	if (m.error)
+		return m.error;
+	if (m.to->conds >= DEC_CHAIN_MAX)
+		return too_many(rule, diags);
+	one->chain = m.to;
+	return 0;
 }
 
 int chain_prepare(struct table *t, struct matches *m, int family, const span_int *const *exes,
 		  const struct pol_rule *rules, struct pol_diags *diags)
 {
-	uint32_t *conds;
-	size_t i, n;
-	int r;
+	size_t i;
+	int r = 0;
 
-	for (i = 0; i < m->n; i++) {
-		struct match *one = &m->v[i];
-		struct dims d;
-
-		if (!one->rest)
-			continue;
-		d = dims_of(one);
-		n = d.no_task + d.uids + d.exes + d.addr2 + d.ports2;
-		if (n >= DEC_CHAIN_MAX)
-			return too_many(one->rule, diags);
-		conds = arena_get(m->arena, n * sizeof(*conds));
-		if (!conds)
-			return -ENOMEM;
-		r = conditions(t, one, &d, family, exes[one->rule - rules], conds);
-		if (r < 0)
-			return r;
-		one->conds = conds;
-	}
-	return 0;
+	for (i = 0; r == 0 && i < m->n; i++)
+		if (m->v[i].rest)
+			r = prepare(t, m->arena, &m->v[i], family, exes[m->v[i].rule - rules],
+				    diags);
+	return r;
 }
 
 static int test(struct table *t, uint32_t cond, uint32_t yes, uint32_t no, uint32_t *ret_leaf)
@@ -111,17 +174,27 @@ static int test(struct table *t, uint32_t cond, uint32_t yes, uint32_t no, uint3
 	return 0;
 }
 
-/* One of n conditions must hold, or with `negated` none: *leaf becomes the tests' start. */
-static int dimension(struct table *t, const uint32_t **end, size_t n, bool negated, uint32_t no,
-		     uint32_t *leaf)
+/*
+ * One of n alternatives must hold, or with `negated` none: *leaf, where to go
+ * on then, becomes the tests' start.
+ */
+static int dimension(struct table *t, const struct chain_alternative **end, uint32_t n,
+		     bool negated, uint32_t no, uint32_t *leaf)
 {
-	uint32_t yes = *leaf, at = negated ? yes : no;
+	uint32_t holds = negated ? no : *leaf, at = negated ? *leaf : no, next;
 	int r = 0;
 
 	if (!n)
 		return 0;
-	while (r == 0 && n--)
-		r = test(t, *--*end, negated ? no : yes, at, &at);
+	while (r == 0 && n--) {
+		const struct chain_alternative *one = --*end;
+
+		next = holds;
+		if (one->second)
+			r = test(t, one->second, holds, at, &next);
+		if (r == 0)
+			r = test(t, one->first, next, at, &at);
+	}
 	*leaf = at;
 	return r;
 }
@@ -133,21 +206,21 @@ static int dimension(struct table *t, const uint32_t **end, size_t n, bool negat
  */
 static int rule_tests(struct table *t, const struct match *m, uint32_t *leaf)
 {
-	const uint32_t *end = m->conds + m->nconds;
+	const struct chain_rest *rest = m->chain;
+	const struct chain_alternative *end = rest->v + rest->n;
 	uint32_t at = DEC_LEAF(DEC_RULE, m->record), no = *leaf, blind;
-	struct dims d = dims_of(m);
 	int r;
 
-	r = dimension(t, &end, d.ports2, false, no, &at);
+	r = dimension(t, &end, rest->ports2, false, no, &at);
 	if (r == 0)
-		r = dimension(t, &end, d.addr2, false, no, &at);
+		r = dimension(t, &end, rest->addr2, false, no, &at);
 	blind = m->rule->verdict == ULSP_VERDICT_DENY ? at : no;
 	if (r == 0)
-		r = dimension(t, &end, d.exes, m->rule->exec_negated, no, &at);
+		r = dimension(t, &end, rest->exes, m->rule->exec_negated, no, &at);
 	if (r == 0)
-		r = dimension(t, &end, d.uids, false, no, &at);
-	if (r == 0 && d.no_task)
-		r = test(t, *--end, blind, at, &at);
+		r = dimension(t, &end, rest->uids, false, no, &at);
+	if (r == 0 && rest->no_task)
+		r = test(t, rest->no_task, blind, at, &at);
 	if (r == 0)
 		*leaf = at;
 	return r;
@@ -161,7 +234,7 @@ int chain_leaf(const struct chain_leaf *c, const struct match *const *v, size_t 
 	int r = 0;
 
 	for (i = 0; i < n && v[i]->rest; i++) {
-		conds += v[i]->nconds;
+		conds += v[i]->chain->conds;
 		if (conds >= DEC_CHAIN_MAX)
 			return too_many(v[i]->rule, c->diags);
 		c->reached(c->ctx, v[i]);

@@ -87,7 +87,7 @@ static void reached(void *ctx, const struct match *m)
 static int compile_root(struct compiler *c, enum ulsp_op op, int family)
 {
 	struct matches m;
-	uint32_t parts[3];
+	uint32_t parts[DEC_PARTS];
 	int r;
 
 	c->op = op;

@@ -62,7 +62,7 @@ static struct set_use use_of(const struct pol_loc *loc, struct set *s, bool nega
 %token <atom> ADDR "an address" NUMBER "a number" DURATION "a duration, as 200ms"
 %token <atom> SIZE "a size, as 1M" RATE "a rate, as 100/s"
 
-%nterm <text> header_name name word
+%nterm <text> any_name header_name name ulsp_name word
 %nterm <atom> duration rate size
 %nterm <elem> elem
 %nterm <use> value
@@ -91,13 +91,7 @@ statement:
 /* ---- blocks ---- */
 
 header_name:
-	name
-|	keyword
-	{
-		pol_diag_add(p->diags, POL_ERROR, &@$, "'%.*s' is a word of the language: as a name, "
-			     "put it in quotes", (int)@$.len, p->unit->token);
-		$$ = (struct text){0};
-	}
+	any_name
 |	ADDR
 	{
 		if (!$ADDR.bad)
@@ -113,10 +107,24 @@ header_name:
 
 name: NAME | STRING;
 
+/*
+ * Where only a name can stand, a word of the language is one: `ulsp log`.  An
+ * operation is none after `ask`: there the name was forgotten.
+ */
+any_name:
+	ulsp_name
+|	OP { $$.n = @$.len; $$.s = keep_scratch(p, p->unit->token, $$.n); }
+;
+
+ulsp_name:
+	name
+|	keyword { $$.n = @$.len; $$.s = keep_scratch(p, p->unit->token, $$.n); }
+;
+
 keyword:
 	ALLOW | ASK | DENY | LIMIT | SERVE | DEFINE | GROUP | INCLUDE | ULSP | DEFAULT | DEGRADE
 |	ISOLATE | MEMBERS | MODE | PEERS | CACHE | DOWN | ERRNO | EXEC | FROM | HOLD | LOG | PORT
-|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | RESTART | RING | USER | OP | PROTO
+|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | RESTART | RING | USER | PROTO
 ;
 
 open:
@@ -190,7 +198,7 @@ exec_list: exec | exec_list ',' exec;
 exec: STRING { group_add_member(p, true, &$STRING, &@STRING); };
 
 peer_list: peer | peer_list ',' peer;
-peer: name { group_peer(p, &$name, &@name); };
+peer: any_name { group_peer(p, &$any_name, &@any_name); };
 
 isolate_list: isolate | isolate_list ',' isolate;
 isolate: word { group_isolate_word(p, &$word, &@word); };
@@ -212,8 +220,10 @@ default_clause:
 verdict:
 	ALLOW { rule_begin(p, ULSP_VERDICT_ALLOW, &@$); }
 |	DENY { rule_begin(p, ULSP_VERDICT_DENY, &@$); }
-|	ASK name { rule_begin(p, ULSP_VERDICT_ASK, &@$); rule_ulsp(p, &$name, &@name); }
-|	SERVE name { rule_begin(p, ULSP_VERDICT_SERVE, &@$); rule_ulsp(p, &$name, &@name); }
+|	ASK ulsp_name
+	{ rule_begin(p, ULSP_VERDICT_ASK, &@$); rule_ulsp(p, &$ulsp_name, &@ulsp_name); }
+|	SERVE ulsp_name
+	{ rule_begin(p, ULSP_VERDICT_SERVE, &@$); rule_ulsp(p, &$ulsp_name, &@ulsp_name); }
 |	LIMIT rate
 	{ rule_begin(p, ULSP_VERDICT_DENY, &@$); rule_limit(p, &$rate, &@rate); } burst
 ;
@@ -430,15 +440,16 @@ static void expected_text(const struct expected *e, char *text, size_t bytes)
 /* Places where one word says what all the tokens that fit are. */
 static const char *expected_place(const yysymbol_kind_t *expected, int n)
 {
-	bool variable = false, addr = false;
+	bool variable = false, name = false, peers = false;
 
 	for (int i = 0; i < n; i++) {
 		variable |= expected[i] == YYSYMBOL_VARIABLE;
-		addr |= expected[i] == YYSYMBOL_ADDR;
+		name |= expected[i] == YYSYMBOL_NAME;
+		peers |= expected[i] == YYSYMBOL_PEERS;
 	}
 	if (variable)
 		return "an address, a number, a quoted string, a $name or a set in braces";
-	if (addr) /* header_name: anything, to say more exactly what is wrong */
+	if (name && peers) /* any word of the language, too */
 		return "a name";
 	return NULL;
 }

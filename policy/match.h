@@ -10,6 +10,8 @@
 #include "policy.h"
 #include "sweep.h"
 
+struct chain_rest;
+
 struct match {
 	uint32_t record;
 	const struct pol_rule *rule; /* NULL: default or implied */
@@ -19,8 +21,7 @@ struct match {
 	bool port2;		     /* the other end's ports are constrained: rule->from_ports */
 	bool task;		     /* uids or executables are */
 	bool rest;		     /* any of the three */
-	const uint32_t *conds;	     /* the rest's conditions, by chain_prepare() */
-	uint32_t nconds;
+	const struct chain_rest *chain; /* what the rest asks, by chain_prepare() */
 };
 #define MATCH_PORTS_MAX 0xffffffffu
 

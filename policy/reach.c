@@ -16,8 +16,8 @@
 #include "decide.h"
 #include "match.h"
 
-/* Pairs of rules that are compared at most: a second or so. */
-enum { WORK_MAX = 8 << 20 };
+/* Pairs of rules that are compared at most: half a second or so. */
+enum { WORK_MAX = 4 << 20 };
 
 struct fate {
 	bool reached;

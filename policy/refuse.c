@@ -30,13 +30,13 @@ static int needs_lsm(const struct pol_group *g, struct pol_diags *diags, const s
 {
 	if (g->degrade_allow) {
 		pol_diag_add(diags, POL_WARNING, loc,
-			     "%s is not enforced: it needs BPF LSM, which this version doesn't use",
+			     "%s is not enforced: not supported by this version, it needs BPF LSM",
 			     what);
 		return 0;
 	}
 	pol_diag_add(diags, POL_ERROR, loc,
-		     "%s needs BPF LSM, which this version doesn't use ('degrade allow' in the "
-		     "group loads the rest)",
+		     "%s is not supported by this version: it needs BPF LSM ('degrade allow' in "
+		     "the group loads the rest)",
 		     what);
 	return -EOPNOTSUPP;
 }

@@ -43,10 +43,11 @@ static int read_rest(void *ctx, const char *path, char **ret_text, size_t *ret_b
 static int glob_one(void *ctx, const char *pattern, char ***ret_paths)
 {
 	(void)ctx;
+	(void)pattern;
 	*ret_paths = calloc(2, sizeof(**ret_paths));
 	if (!*ret_paths)
 		return -ENOMEM;
-	(*ret_paths)[0] = strdup(pattern);
+	(*ret_paths)[0] = strdup("fuzz/found.ulsp");
 	return 0;
 }
 

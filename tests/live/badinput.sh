@@ -99,7 +99,7 @@ try:
         if not b: break
         sys.stdout.write(b.decode("utf-8", "replace"))
 except OSError as e: print(e)' "$SOCK"; }
-like "garbage on the control socket" '"ok": ?false' "$(head -c 300 /dev/urandom | tr -d '\n' | talk; echo)"
+like "garbage on the control socket" '"ok": ?false' "$({ head -c 300 /dev/urandom | tr -d '\n'; echo; } | talk)"
 like "an unknown command" '"ok": ?false' "$(printf '{"v":1,"cmd":"nonsense"}\n' | talk)"
 like "another protocol version" '"ok": ?false.*version' "$(printf '{"v":99,"cmd":"version"}\n' | talk)"
 head -c 3000000 /dev/zero | tr '\0' 'a' | talk >"$TMP/long" 2>/dev/null
@@ -138,10 +138,28 @@ bpftool=$(command -v bpftool || echo /usr/sbin/bpftool)
 "$bpftool" map update pinned "$META" key 0 0 0 0 value hex 55 4c 53 50 63 00 00 00 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
 out=$("$BIN/ulspd" --foreground 2>&1)
 is "pins of another version are refused" 1 "$?"
-like "and it says how to go on" 'version.*' "$out"
+like "and it says how to go on" 'ABI 99.*ABI 1.*shutdown' "$out"
 held "other pins"
+
+# what the machine lacks
+without() { # COMMANDS that take it away, in a mount namespace of their own
+	timeout 10 unshare --mount --propagation private bash -c "$1; exec '$BIN/ulspd' --foreground --instance nb$$" 2>&1
+}
+out=$(without "umount '$CG2'")
+is "without cgroup2 ulspd fails" 1 "$?"
+like "and says so" 'cgroup2' "$out"
+out=$(without "mount -t tmpfs none /sys/kernel/btf")
+is "without kernel types ulspd fails" 1 "$?"
+like "and says so" 'BTF|btf' "$out"
+out=$(timeout 10 "$BIN/ulspd" --foreground --instance "nb$$" --cgroup-root /tmp 2>&1)
+is "a cgroup root that is none" 1 "$?"
+like "is named" '/tmp.*cgroup' "$out"
+out=$(timeout 10 "$BIN/ulspd" --foreground --instance "nb$$" --policy "$TMP/overlap.ulsp" 2>&1)
+is "a bad policy at the start ends ulspd" 1 "$?"
+like "with its diagnostics" 'overlap.ulsp:4:[0-9]+: error' "$out"
+is "and leaves no pins" 0 "$(find /sys/fs/bpf/ulsp/nb$$ 2>/dev/null | wc -l)"
+is "shutdown removes pins of another version" 0 "$(ctl shutdown >/dev/null 2>&1; echo $?)"
+is "and ends their enforcement" ok "$(in_group "$TRY" connect tcp 127.0.0.1 8001)"
 umount /sys/fs/bpf
-mount -t tmpfs -o ro none /sys/fs/bpf
-out=$("$BIN/ulspd" --foreground --instance "nb$$" 2>&1)
-is "without a bpffs ulspd fails or mounts one elsewhere" 1 "$?"
-like "and says so" 'bpf' "$out"
+start_daemon --policy "$TMP/good.ulsp"
+held "without a mounted bpffs ulspd mounts it"

@@ -74,7 +74,10 @@ in_cgroup "$CG/x-1/job" python3 -c '
 import socket, sys, time
 s = socket.socket(); u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.connect(("127.0.0.1", 8001))
-open(sys.argv[1], "w").write("up")
+u.connect(("127.0.0.1", 8001))
+import os
+s.settimeout(20)
+open(sys.argv[1], "w").write(str(os.getpid()))
 try:
     print("reply" if s.recv(1) else "closed")
 except OSError as e: print(e)
@@ -83,7 +86,7 @@ OLD=$!
 CHILDREN+=($OLD)
 until_true 5 test -s "$TMP/up"
 mkdir "$CG/late"
-echo $OLD >"$CG/late/cgroup.procs"
+cat "$TMP/up" >"$CG/late/cgroup.procs"
 like "attach reports sockets from outside" '2 socket|sockets.*2|"existing": ?2|2 .*outside' "$(ctl group attach empty "$ID/late" 2>&1)"
 ctl group detach empty "$ID/late" >/dev/null
 is "attach --existing close" 0 "$(ctl group attach empty "$ID/late" --existing close >/dev/null 2>&1; echo $?)"

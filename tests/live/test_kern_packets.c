@@ -23,14 +23,17 @@
 
 #include "kern_fixture.h"
 
-enum { WAIT_MS = 250 }; /* a SYN or datagram that is dropped is not seen for this long */
+enum {
+	WAIT_MS = 250, /* a SYN or datagram that is dropped is not seen for this long */
+	SERVER_MS = 20000,
+};
 
 /* ---- a server in the group, reached from here ---- */
 
 struct server {
 	struct op op;
-	int wait_ms; /* 0: twice as long as the client */
-	int ready[2];
+	int ready[2]; /* the server's port, when it serves */
+	int tried[2]; /* closed when the client has tried */
 	uint16_t port;
 	const char *from; /* client's address */
 	const char *to;	  /* client's destination */
@@ -43,7 +46,7 @@ static int serve(void *ctx)
 	struct sockaddr_storage ss;
 	socklen_t len = kern_addr(s->op.addr, s->op.port, &ss);
 	int family = ss.ss_family, fd, zero = 0, one = 1;
-	struct pollfd p;
+	struct pollfd p[2];
 	char c;
 
 	fd = socket(family, s->op.type, s->op.protocol);
@@ -60,8 +63,10 @@ static int serve(void *ctx)
 	getsockname(fd, (void *)&ss, &len);
 	if (write(s->ready[1], &((struct sockaddr_in *)&ss)->sin_port, 2) != 2)
 		return -errno;
-	p = (struct pollfd){.fd = fd, .events = POLLIN};
-	if (poll(&p, 1, s->wait_ms ? s->wait_ms : 2 * WAIT_MS) <= 0)
+	p[0] = (struct pollfd){.fd = fd, .events = POLLIN};
+	p[1] = (struct pollfd){.fd = s->tried[0], .events = POLLIN};
+	poll(p, 2, SERVER_MS);
+	if (poll(p, 1, WAIT_MS) <= 0) /* what is under way still counts */
 		return 0;
 	return s->op.type == SOCK_STREAM ? accept(fd, NULL, NULL) >= 0 : recv(fd, &c, 1, 0) >= 0;
 }
@@ -97,9 +102,11 @@ static int reach_one(struct kern *k, struct server *s)
 	uint16_t port;
 
 	assert_return_code(pipe2(s->ready, O_CLOEXEC), errno);
+	assert_return_code(pipe2(s->tried, O_CLOEXEC), errno);
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
+		close(s->tried[1]);
 		int r = k ? kern_try(k, serve, s) : kern_outside(serve, s);
 
 		_exit(r < 0 ? 100 - r : r);
@@ -110,6 +117,8 @@ static int reach_one(struct kern *k, struct server *s)
 		kern_outside(client, s);
 	}
 	close(s->ready[0]);
+	close(s->tried[0]);
+	close(s->tried[1]);
 	waitpid(pid, &status, 0);
 	status = WEXITSTATUS(status);
 	return status > 100 ? 100 - status : status;
@@ -196,22 +205,26 @@ static void listen_by_bind(void **state)
 static void listen_of_before(void **state)
 {
 	struct kern *k = *state;
-	struct server s = {
-		.op = OP(SOCK_STREAM, 0, "127.0.0.1", 7010), .to = "127.0.0.1", .wait_ms = 3000};
+	struct server s = {.op = OP(SOCK_STREAM, 0, "127.0.0.1", 7010), .to = "127.0.0.1"};
 	uint16_t port;
 	int status;
 	pid_t pid;
 
 	kern_policy(k, "group g {\nallow listen tcp\ndefault allow\n}\n");
 	assert_return_code(pipe2(s.ready, O_CLOEXEC), errno);
+	assert_return_code(pipe2(s.tried, O_CLOEXEC), errno);
 	fflush(NULL);
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		close(s.tried[1]);
 		_exit(kern_try(k, serve, &s) == 1);
+	}
 	assert_int_equal(read(s.ready[0], &port, 2), 2);
 	s.port = ntohs(port);
 	kern_policy(k, "group g {\ndeny listen tcp port 7010\ndefault allow\n}\n");
 	assert_int_equal(kern_outside(client, &s), -ETIMEDOUT);
+	close(s.tried[0]);
+	close(s.tried[1]);
 	waitpid(pid, &status, 0);
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_int_equal(kern_rule(k, 2).hits, 1);

@@ -485,11 +485,11 @@ static void test_refused_lsm(void **state)
 	compile(&c);
 	assert_int_equal(c.result, -EOPNOTSUPP);
 	assert_int_equal(c.diags.errors, 5);
-	assert_said(&c, POL_ERROR, "isolate needs BPF LSM, which this version doesn't use");
-	assert_said(&c, POL_ERROR, "peers needs BPF LSM");
-	assert_said(&c, POL_ERROR, "members exec needs BPF LSM");
-	assert_said(&c, POL_ERROR, "protocol unix needs BPF LSM");
-	assert_said(&c, POL_ERROR, "protocol netlink needs BPF LSM");
+	assert_said(&c, POL_ERROR, "isolate is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR, "peers is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR, "members exec is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR, "protocol unix is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR, "protocol netlink is not supported by this version: it needs BPF LSM");
 	end(&c);
 
 	begin(&c, 2);
