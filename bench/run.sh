@@ -38,8 +38,8 @@ rules() { # N rules prefix x port x protocol
 config_on() { # NAME
 	case $1 in
 	none) ;;
-	empty) "$PEER" "$OBJ" empty "$CG/g" < <(sleep 3600) >"$TMP/peer" & HOLD=$!; until_true 30 grep -q ready "$TMP/peer" || bail peer ;;
-	lpm-*) "$PEER" "$OBJ" lpm "$CG/g" "$TMP/p.${1#lpm-}" < <(sleep 3600) >"$TMP/peer" & HOLD=$!; until_true 60 grep -q ready "$TMP/peer" || bail peer ;;
+	empty) "$PEER" "$OBJ" empty "$CG/g" <&7 >"$TMP/peer" & HOLD=$!; until_true 30 grep -q ready "$TMP/peer" || bail peer ;;
+	lpm-*) "$PEER" "$OBJ" lpm "$CG/g" "$TMP/p.${1#lpm-}" <&7 >"$TMP/peer" & HOLD=$!; until_true 60 grep -q ready "$TMP/peer" || bail peer ;;
 	nft-*) nft -f "$TMP/nft.${1#nft-}" || return 1 ;;
 	ulsp-*) "$BIN/ulspctl" load "$TMP/ulsp.${1#ulsp-}" >"$TMP/load.out" 2>&1 || { cat "$TMP/load.out"; bail "load $1"; }; in_place=1 ;;
 	esac
@@ -66,7 +66,7 @@ done
 { printf 'group g { members cgroup "%s"\n' "$REL"; rules 10000; echo 'default allow }'; } >"$TMP/ulsp.10k-mixed"
 
 start_daemon --policy "$TMP/nothing.ulsp"
-"$TRY" serve tcp 0.0.0.0 9009 < <(sleep 3600) >/dev/null &
+"$TRY" serve tcp 0.0.0.0 9009 <&7 >/dev/null &
 CHILDREN+=($!)
 
 configs="none empty ulsp-1 ulsp-100 ulsp-10000 ulsp-100000 ulsp-10k-mixed lpm-1 lpm-100 lpm-10000 lpm-100000"

@@ -166,8 +166,8 @@ enum { DEC_COND_WORDS = sizeof(struct dec_cond) / 4 };
 
 /*
  * Keeps the compiler from seeing through a value: no branches made of
- * arithmetic, and no `or` made of an addition, of which verifiers before 6.8
- * know nothing.
+ * arithmetic, and no `or` made of an addition, of which the verifier of 6.1
+ * knows nothing.
  */
 #define dec_opaque(x) __asm__("" : "+r"(x))
 
@@ -450,7 +450,7 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 	if (key->op >= ULSP_OP_COUNT || key->family >= DEC_FAMILIES ||
 	    key->proto >= ULSP_PROTO_INET_COUNT)
 		return DEC_FAULT;
-	/* Checked again as one number, which verifiers before 6.8 can't put together. */
+	/* Checked again as one number, which the verifier of 6.1 can't put together. */
 	root = DEC_ROOT(key->op, key->family, 0);
 	dec_opaque(root);
 	if (root >= DEC_HEADER_WORDS)

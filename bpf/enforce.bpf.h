@@ -11,7 +11,11 @@
 
 #include "judge.bpf.h"
 
-/* A program of another group refused already; its errno stands (since 5.18). */
+/*
+ * A program of another group refused already: its errno stands (since 5.18).
+ * Looked up only by who wants to refuse or ask; what this group allows counts as
+ * allowed all the same.
+ */
 static __always_inline int refused_before(void)
 {
 	return bpf_get_retval() < 0;
@@ -43,6 +47,8 @@ static __always_inline int enforce(void *ctx, struct event *ev)
 {
 	long error;
 
+	if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
+		return GO;
 	settle(ctx, ev, NULL);
 	if (!finish(ctx, ev, NULL))
 		return GO;

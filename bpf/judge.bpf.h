@@ -41,14 +41,15 @@ static __always_inline void judge_group(struct event *ev)
 static __always_inline void judge(struct event *ev, __u8 op, __u8 family)
 {
 	__u32 zero = 0;
-	const __u32 *tbl = bpf_map_lookup_elem(&table, &zero);
-	struct dec_key key = ev->key;
+	const __u32 *tbl;
 
-	key.op = op;
-	key.family = family;
 	judge_group(ev);
+	tbl = bpf_map_lookup_elem(&table, &zero);
+	/* As constants, after the last call that could change them: the walk's code is for them. */
+	ev->key.op = op;
+	ev->key.family = family;
 	/* A table that is missing or damaged fails closed. */
-	if (!tbl || dec_decide(tbl, &key, &ev->rule) || dec_rule_at(tbl, ev->rule, &ev->by)) {
+	if (!tbl || dec_decide(tbl, &ev->key, &ev->rule) || dec_rule_at(tbl, ev->rule, &ev->by)) {
 		ev->rule = NO_RECORD;
 		ev->by = (struct dec_rule){};
 		verdict_deny(ev, -EPERM, ULSP_REASON_FAULT);
@@ -121,7 +122,22 @@ static __always_inline int ask_cache(struct event *ev, void *cache,
 	return 1;
 }
 
-/* The narrowest verdict counts. */
+/* Whose operation it is; 0: nobody's, and no verdict on a process counts. */
+static __always_inline int ask_process(const struct event *ev, const struct sock_state *owner,
+				       struct ulsp_cache_key *key)
+{
+	if (!(ev->flags & ULSP_MSG_NO_TASK)) {
+		task_process(key);
+		return 1;
+	}
+	if (!owner || !owner->owned)
+		return 0;
+	key->tgid = owner->tgid;
+	key->start_ns = owner->start_ns;
+	return 1;
+}
+
+/* Those that the page names are looked up; the narrowest verdict counts. */
 static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *page, void *cache,
 				      const struct sock_state *owner)
 {
@@ -132,10 +148,18 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 		.proto = ev->key.proto,
 		.family = ev->key.family == DEC_V4 ? 4 : 6,
 		.port = ev->key.port,
+		.scope = ULSP_SCOPE_PROCESS_FLOW,
 	};
 	__u32 scopes = page->scopes;
 
 	put_addr(key.addr, ev->key.addr, ev->key.family);
+	if (scopes & 1 << ULSP_SCOPE_PROCESS_FLOW && ask_process(ev, owner, &key)) {
+		if (ask_cache(ev, cache, &key))
+			return 1;
+		key.tgid = 0;
+		key.start_ns = 0;
+	}
+	key.scope = ULSP_SCOPE_FLOW;
 	if (scopes & 1 << ULSP_SCOPE_FLOW && ask_cache(ev, cache, &key))
 		return 1;
 	key.port = 0;
@@ -144,20 +168,12 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 		return 1;
 	if (!(scopes & 1 << ULSP_SCOPE_PROCESS))
 		return 0;
-	/* The address doesn't count, so neither does its family. */
+	/* Neither the address counts nor, with it, family and protocol. */
 	key.family = 0;
 	key.proto = 0;
 	__builtin_memset(key.addr, 0, sizeof(key.addr));
 	key.scope = ULSP_SCOPE_PROCESS;
-	if (ev->flags & ULSP_MSG_NO_TASK) {
-		if (!owner || !owner->owned)
-			return 0;
-		key.tgid = owner->tgid;
-		key.start_ns = owner->start_ns;
-	} else {
-		task_process(&key);
-	}
-	return ask_cache(ev, cache, &key);
+	return ask_process(ev, owner, &key) && ask_cache(ev, cache, &key);
 }
 
 /*
@@ -202,7 +218,8 @@ static __always_inline void settle(void *ctx, struct event *ev, const struct soc
 {
 	int error;
 
-	if (ev->verdict != ULSP_VERDICT_ASK)
+	/* Without the knob no rule asks, and one that did all the same is refused. */
+	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
 		return;
 	ev->cookie = bpf_get_socket_cookie(ctx);
 	if (!ask(ev, owner))

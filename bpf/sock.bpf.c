@@ -23,8 +23,6 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 	__u8 proto = proto_class(ctx->type, ctx->protocol);
 	struct sock_state *s;
 
-	if (refused_before())
-		return GO;
 	if (knobs.flags & ULSP_KNOB_SOCKET) {
 		struct event ev = {};
 
@@ -80,11 +78,11 @@ int ulsp_post_bind4(struct bpf_sock *ctx)
 {
 	struct event ev = {};
 
-	if (refused_before() || !pending(ctx))
+	if (!pending(ctx))
 		return GO;
 	who(ctx, &ev, DEC_V4);
 	addr_v4(ev.key.addr, ctx->src_ip4);
-	judge_any(&ev);
+	judge_any4(&ev);
 	ephemeral(&ev);
 	return enforce(ctx, &ev);
 }
@@ -95,8 +93,6 @@ int ulsp_post_bind6(struct bpf_sock *ctx)
 	struct event ev = {};
 	struct sock_state *s;
 
-	if (refused_before())
-		return GO;
 	s = pending(ctx);
 	if (!s)
 		return GO;

@@ -85,8 +85,6 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
-	if (refused_before())
-		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -101,8 +99,6 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	int mapped;
 
-	if (refused_before())
-		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -134,7 +130,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
-	if (refused_before() || unaddressed(ctx) || connected_mapped(ctx, sk))
+	if (unaddressed(ctx) || connected_mapped(ctx, sk))
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
@@ -154,7 +150,7 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	int mapped;
 
-	if (refused_before() || unaddressed(ctx))
+	if (unaddressed(ctx))
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
 	mapped = user_v6(ctx, &ev);
@@ -218,8 +214,6 @@ int ulsp_bind4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
-	if (refused_before())
-		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	if (bind_later(sk, &ev, 0))
@@ -235,8 +229,6 @@ int ulsp_bind6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	__u8 only_v6;
 
-	if (refused_before())
-		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
 	if (user_v6(ctx, &ev))
 		as_v4(&ev);

@@ -115,6 +115,7 @@ enum ulsp_scope {
 	ULSP_SCOPE_FLOW = 0,        /* operation, protocol, remote (bind: local) address and port */
 	ULSP_SCOPE_DESTINATION = 1, /* operation, protocol, address; every port */
 	ULSP_SCOPE_PROCESS = 2,     /* operation, one process; every address */
+	ULSP_SCOPE_PROCESS_FLOW = 3, /* the flow, of one process */
 	ULSP_SCOPE_COUNT
 };
 

@@ -101,9 +101,11 @@ int ctl_read_line(struct ctl_lines *l, char **ret_line)
 	char *end;
 	ssize_t n;
 
-	memmove(l->buf, l->buf + l->taken, l->bytes - l->taken);
-	l->bytes -= l->taken;
-	l->taken = 0;
+	if (l->taken) {
+		l->bytes -= l->taken;
+		memmove(l->buf, l->buf + l->taken, l->bytes);
+		l->taken = 0;
+	}
 	for (size_t seen = 0;;) {
 		end = l->bytes > seen ? memchr(l->buf + seen, '\n', l->bytes - seen) : NULL;
 		if (end) {

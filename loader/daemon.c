@@ -63,8 +63,10 @@ static int load(struct daemon *d, struct err *e)
 	for (size_t i = 0; i < diags.n; i++) {
 		const struct pol_diag *g = &diags.v[i];
 
-		log_at(g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING, "%s:%u:%u: %s",
-		       g->file ? g->file : d->options.policy, g->line, g->col, g->text);
+		log_at(g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING, "%s:%u:%u: %s: %s",
+		       g->file ? g->file : d->options.policy, g->line, g->col,
+		       g->severity == POL_ERROR ? "error" : g->severity == POL_NOTE ? "note" :
+								"warning", g->text);
 	}
 	pol_diags_fini(&diags);
 	if (!r)

@@ -50,16 +50,14 @@ static int try_privilege(struct probe_why *why)
 	static const struct {
 		int bit;
 		const char *name;
-	} wanted[] = {{12, "CAP_NET_ADMIN"}, {38, "CAP_PERFMON"}, {39, "CAP_BPF"}};
+	} wanted[] = {
+		{21, "CAP_SYS_ADMIN"}, /* bpffs, cgroups by id; includes CAP_BPF and CAP_PERFMON */
+		{12, "CAP_NET_ADMIN"}, /* cgroup programs */
+	};
 	unsigned long long caps = capabilities();
-	const unsigned long long sys_admin = 1ull << 21;
 	size_t n;
 
-	if (!(caps & sys_admin)) /* bpffs, open_by_handle_at */
-		return missing(why, -EPERM, "no CAP_SYS_ADMIN");
 	for (n = 0; n < sizeof(wanted) / sizeof(wanted[0]); n++) {
-		if (wanted[n].bit >= 38)
-			continue; /* CAP_SYS_ADMIN includes them */
 		if (!(caps & 1ull << wanted[n].bit))
 			return missing(why, -EPERM, "no %s", wanted[n].name);
 	}

@@ -206,9 +206,12 @@ static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 	v = fw_rules_judge(f->rules, &q);
 	cache.cover = v.cover;
 	cache.ttl_ms = v.ttl_ms;
-	/* Nothing is known of the process: what can be covered is the flow. */
-	if (v.cover == ULSP_COVER_PROCESS && !ulsp_tgid(m))
+	/* Nothing is known of the process: the flow is covered, for the retry only. */
+	if ((v.cover == ULSP_COVER_PROCESS || v.cover == ULSP_COVER_PROCESS_FLOW) &&
+	    !ulsp_tgid(m)) {
 		cache.cover = ULSP_COVER_FLOW;
+		cache.ttl_ms = RULES_ONCE_MS;
+	}
 	r = v.allow ? ulsp_allow(m, &cache) : ulsp_deny(m, v.error, &cache);
 	if (f->verbose)
 		log_decision(m, &v, r);

@@ -22,6 +22,7 @@ static const char *const cover_words[] = {
 	[ULSP_COVER_FLOW] = "flow",
 	[ULSP_COVER_DESTINATION] = "destination",
 	[ULSP_COVER_PROCESS] = "process",
+	[ULSP_COVER_PROCESS_FLOW] = "process-flow",
 };
 
 static int find_word(const char *const *words, size_t n, const char *word)
@@ -314,6 +315,7 @@ static int parse_cover(struct scan *s, struct fw_rule *rule)
 	if (cover < 0)
 		return expected(s, "flow, destination or process");
 	rule->verdict.cover = (enum ulsp_cover)cover;
+	rule->cover_given = true;
 	return next_word(s);
 }
 
@@ -400,8 +402,7 @@ static int parse_default(struct scan *s, struct fw_rules *rules)
 
 static int add_rule(struct scan *s, struct fw_rules *rules, size_t *room)
 {
-	struct fw_rule rule = {
-		.port_hi = UINT16_MAX, .any_uid = true, .verdict.cover = ULSP_COVER_FLOW};
+	struct fw_rule rule = {.port_hi = UINT16_MAX, .any_uid = true};
 	int r;
 
 	if (rules->n == RULES_MAX)
@@ -420,6 +421,11 @@ static int add_rule(struct scan *s, struct fw_rules *rules, size_t *room)
 		free(rule.exe);
 		return r;
 	}
+	/* What comes after a look at the process answers for that process only. */
+	if (rule.exe || !rule.any_uid)
+		rules->fallback.cover = ULSP_COVER_PROCESS_FLOW;
+	if (!rule.cover_given)
+		rule.verdict.cover = rules->fallback.cover;
 	rules->v[rules->n++] = rule;
 	return 0;
 }

@@ -4,8 +4,12 @@
  * rule that matches.
  *
  *   allow|deny [errno NAME] OP|any PROTO|any ADDR[/PREFIX]|any [port N[-M]|any]
- *              [exe PATH] [uid N] [for DURATION|once] [cover flow|destination|process]
+ *              [exe PATH] [uid N] [for DURATION|once] [cover WHAT]
  *   default allow|deny [errno NAME]
+ *
+ * WHAT: flow, destination, process, process-flow.  Not said: the flow, and from
+ * the first rule with exe or uid on the flow of this process, for then others
+ * may be judged otherwise.
  *
  * No I/O here.  Rules are immutable once parsed.
  */
@@ -35,7 +39,7 @@ struct fw_rule {
 	uint8_t prefix;
 	uint8_t addr[16];
 	uint16_t port_lo, port_hi;
-	bool any_uid;
+	bool any_uid, cover_given;
 	uid_t uid;
 	char *exe; /* NULL: any */
 };

@@ -126,7 +126,12 @@ void ulsp_message_unref(struct ulsp_message **m);
 
 /* ---- verdicts: in the handler or later, on a message that asks ---- */
 
-enum ulsp_cover { ULSP_COVER_FLOW, ULSP_COVER_DESTINATION, ULSP_COVER_PROCESS };
+enum ulsp_cover {
+	ULSP_COVER_FLOW,         /* operation, protocol, address and port; of every process */
+	ULSP_COVER_DESTINATION,  /* operation, protocol and address; every port */
+	ULSP_COVER_PROCESS,      /* operation of this process; every address */
+	ULSP_COVER_PROCESS_FLOW, /* the flow, of this process */
+};
 
 struct ulsp_cache {
 	size_t size;

@@ -38,21 +38,24 @@ int ulsp_cache_key_of(const struct ulsp_msg *m, enum ulsp_scope scope, struct ul
 	__u16 port;
 
 	key.scope = (__u8)scope;
+	if (scope == ULSP_SCOPE_PROCESS || scope == ULSP_SCOPE_PROCESS_FLOW) {
+		if (!m->tgid || !m->start_ns)
+			return -EINVAL;
+		key.tgid = m->tgid;
+		key.start_ns = m->start_ns;
+	}
 	switch (scope) {
 	case ULSP_SCOPE_FLOW:
+	case ULSP_SCOPE_PROCESS_FLOW:
 	case ULSP_SCOPE_DESTINATION:
 		judged(m, &addr, &port);
 		key.proto = m->proto;
 		key.family = m->family;
 		memcpy(key.addr, addr, m->family == 4 ? 4 : 16);
-		if (scope == ULSP_SCOPE_FLOW)
+		if (scope != ULSP_SCOPE_DESTINATION)
 			key.port = port;
 		break;
 	case ULSP_SCOPE_PROCESS:
-		if (!m->tgid || !m->start_ns)
-			return -EINVAL;
-		key.tgid = m->tgid;
-		key.start_ns = m->start_ns;
 		break;
 	default:
 		return -EINVAL;

@@ -127,6 +127,8 @@ int kern_teardown(void **state)
 	rmdir(k->cgroup);
 	snprintf(path, sizeof(path), "%s/%s/lock", k->run_dir, k->name);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/%s/verifier.log", k->run_dir, k->name);
+	unlink(path); /* of a test that failed */
 	snprintf(path, sizeof(path), "%s/%s", k->run_dir, k->name);
 	rmdir(path);
 	rmdir(k->run_dir);

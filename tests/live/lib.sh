@@ -25,6 +25,8 @@ CG=$CG2/$ID
 TMP=$(mktemp -d)
 export ULSP_RUN_DIR=$TMP/run ULSP_INSTANCE=$ID
 mkdir -p "$CG/g" "$ULSP_RUN_DIR"
+mkfifo "$TMP/never" # input that doesn't end, for servers
+exec 7<>"$TMP/never"
 REL=$ID/g
 DAEMON= TESTS=0 FAILED=0
 CHILDREN=()
@@ -149,7 +151,7 @@ server_count() {
 # A server that answers, for the rest of the script.
 echo_server() {
 	local n=${#CHILDREN[@]}
-	"$TRY" -w 1 serve "$@" < <(sleep 600) >"$TMP/echo.$n" &
+	"$TRY" -w 1 serve "$@" <&7 >"$TMP/echo.$n" &
 	CHILDREN+=("$!")
 	until_true 5 test -s "$TMP/echo.$n" || bail "server $* doesn't start"
 	PORT=$(head -1 "$TMP/echo.$n")

@@ -134,10 +134,10 @@ static void test_everything(void **state)
 	gen_empty(&g, 1000);
 	g.env.merge_max = 1;
 	for (i = 0; i < 4; i++) {
-		static const char *const to[] = {"", "10.0.0.0/9 fd00::1/128", "10.1.0.0/24 fd00::2",
-						 "10.0.0.0/8 fd00::/64"};
-		struct pol_rule *r = gen_rule(&g, connect, i == 1 ? UINT32_MAX >> 24 : tcp,
-					      ULSP_VERDICT_ALLOW);
+		static const char *const to[] = {"", "10.0.0.0/9 fd00::1/128",
+						 "10.1.0.0/24 fd00::2", "10.0.0.0/8 fd00::/64"};
+		struct pol_rule *r =
+			gen_rule(&g, connect, i == 1 ? UINT32_MAX >> 24 : tcp, ULSP_VERDICT_ALLOW);
 
 		if (i)
 			r->to = gen_addrs(&g, to[i]);

@@ -206,11 +206,12 @@ static void give(const struct ulsp_maps *fw, const struct ulsp_msg *m, enum ulsp
 		key.proto = m->proto;
 		key.family = m->family;
 		memcpy(key.addr, m->remote, 16);
-	} else {
+	}
+	if (scope == ULSP_SCOPE_PROCESS || scope == ULSP_SCOPE_PROCESS_FLOW) {
 		key.tgid = m->tgid;
 		key.start_ns = m->start_ns;
 	}
-	if (scope == ULSP_SCOPE_FLOW)
+	if (scope == ULSP_SCOPE_FLOW || scope == ULSP_SCOPE_PROCESS_FLOW)
 		key.port = m->remote_port;
 	assert_return_code(bpf_map_update_elem(fw->cache, &key, &entry, BPF_ANY), errno);
 }
@@ -291,6 +292,15 @@ static int ask_for_process(void *ctx)
 
 	if (op_connect(&op) != -EACCES || kern_messages(t->fw->ring, m, 1) != 1)
 		return -ENOMSG;
+	/* first for this flow of it, which says nothing about another */
+	give(t->fw, m, ULSP_SCOPE_PROCESS_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, t->generation);
+	if (op_connect(&op) != 0 || op_connect(&other) != -EACCES)
+		return -ENOTUNIQ;
+	/* the narrower goes before the wider */
+	give(t->fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_DENY, -EHOSTUNREACH, 5000000000,
+	     t->generation);
+	if (op_connect(&op) != 0)
+		return -EXDEV;
 	give(t->fw, m, ULSP_SCOPE_PROCESS, ULSP_VERDICT_ALLOW, 0, 5000000000, t->generation);
 	return op_connect(&other);
 }
@@ -307,9 +317,9 @@ static void ask_process(void **state)
 	kern_policy(k, asking);
 	t.generation = k->generation;
 	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
-	fw.mapped->scopes = 7;
+	fw.mapped->scopes = (1 << ULSP_SCOPE_COUNT) - 1;
 	assert_int_equal(kern_try(k, ask_for_process, &t), 0);
-	assert_int_equal(kern_try(k, op_connect, &op), -EACCES); /* another process */
+	assert_int_equal(kern_try(k, op_connect, &op), -EHOSTUNREACH); /* another process */
 	instance_ulsp_drop(k->instance, "fw", &fw);
 }
 

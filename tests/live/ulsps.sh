@@ -102,3 +102,20 @@ ctl load "$TMP/policy.ulsp" >"$TMP/load.out" 2>&1
 is "a ULSP that can't be started refuses the load" 1 "$?"
 like "and says which" 'broken|/nonexistent/ulsp' "$(cat "$TMP/load.out")"
 is "the old policy holds" EPERM "$(tcp 127.0.0.1 8009)"
+
+# a verdict that came from looking at the process answers for that process only
+cp "$TRY" "$TMP/other"
+printf 'allow connect tcp any port any exe %s for 1m\ndefault deny errno ECONNREFUSED\n' "$TRY" >"$TMP/exe.rules"
+policy <<E2
+ulsp firewall { exec "ulsp-firewall" "--rules" "$TMP/exe.rules" user root }
+group g { members cgroup "$REL"  ask firewall connect tcp to any port 8001 errno EAGAIN  default deny }
+E2
+load
+until_true 10 running
+# one process that tries until it is answered
+in_group "$TRY" -n 2000 connect tcp 127.0.0.1 8001 >"$TMP/this"
+in_group "$TMP/other" -n 2000 connect tcp 127.0.0.1 8001 >"$TMP/that"
+like "the executable that the rule names is let through" '^ok ' "$(cat "$TMP/this")"
+unlike "and is never refused" 'ECONNREFUSED' "$(cat "$TMP/this")"
+unlike "another in the same flow is not" '^ok ' "$(cat "$TMP/that")"
+like "but refused" 'ECONNREFUSED' "$(cat "$TMP/that")"

@@ -487,9 +487,12 @@ static void test_refused_lsm(void **state)
 	assert_int_equal(c.diags.errors, 5);
 	assert_said(&c, POL_ERROR, "isolate is not supported by this version: it needs BPF LSM");
 	assert_said(&c, POL_ERROR, "peers is not supported by this version: it needs BPF LSM");
-	assert_said(&c, POL_ERROR, "members exec is not supported by this version: it needs BPF LSM");
-	assert_said(&c, POL_ERROR, "protocol unix is not supported by this version: it needs BPF LSM");
-	assert_said(&c, POL_ERROR, "protocol netlink is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR,
+		    "members exec is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR,
+		    "protocol unix is not supported by this version: it needs BPF LSM");
+	assert_said(&c, POL_ERROR,
+		    "protocol netlink is not supported by this version: it needs BPF LSM");
 	end(&c);
 
 	begin(&c, 2);

@@ -277,7 +277,7 @@ static int answer(struct ulsp *u, struct ulsp_message *m, struct seen *s)
 	assert_int_equal(ulsp_deny(m, 0, NULL), -EINVAL);
 	assert_int_equal(ulsp_deny(m, EPERM, NULL), -EINVAL);
 	assert_int_equal(ulsp_deny(m, -4096, NULL), -EINVAL);
-	c.cover = (enum ulsp_cover)3;
+	c.cover = (enum ulsp_cover)(ULSP_COVER_PROCESS_FLOW + 1);
 	assert_int_equal(ulsp_allow(m, &c), -EINVAL);
 	c.cover = ULSP_COVER_PROCESS;
 	c.size = 1;

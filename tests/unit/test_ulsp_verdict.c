@@ -40,11 +40,12 @@ static struct ulsp_cache_key expect(const struct ulsp_msg *m, enum ulsp_scope sc
 	k.rule = 77;
 	k.op = m->op;
 	k.scope = (uint8_t)scope;
-	if (scope == ULSP_SCOPE_PROCESS) {
+	if (scope == ULSP_SCOPE_PROCESS || scope == ULSP_SCOPE_PROCESS_FLOW) {
 		k.tgid = 42;
 		k.start_ns = 123456789;
-		return k;
 	}
+	if (scope == ULSP_SCOPE_PROCESS)
+		return k;
 	k.proto = ULSP_PROTO_UDP;
 	k.family = m->family;
 	k.port = port;
@@ -60,7 +61,8 @@ static void check(uint8_t op, const struct ulsp_msg *m, const uint8_t *addr, uin
 	for (int scope = 0; scope < ULSP_SCOPE_COUNT; scope++) {
 		memset(&got, 0xff, sizeof(got)); /* nothing of before may stay */
 		assert_int_equal(ulsp_cache_key_of(m, (enum ulsp_scope)scope, &got), 0);
-		want = expect(m, (enum ulsp_scope)scope, addr, scope == ULSP_SCOPE_FLOW ? port : 0);
+		want = expect(m, (enum ulsp_scope)scope, addr,
+			      scope == ULSP_SCOPE_DESTINATION ? 0 : port);
 		assert_memory_equal(&got, &want, sizeof(want));
 	}
 }
