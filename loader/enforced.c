@@ -54,6 +54,7 @@ void enforced_free(struct enforced **enp)
 		while (g->n)
 			group_forget(g, &g->v[g->n - 1]);
 		free(g->v);
+		free(g->left);
 		image_free(&g->image);
 	}
 	free(en->groups);
@@ -222,6 +223,29 @@ static void log_attached(const struct group *g, const struct cgroup_root *root, 
 		log_info("group %s: attached to /%s", g->policy->name, path);
 }
 
+static bool has_left(const struct group *g, uint64_t id)
+{
+	for (size_t i = 0; i < g->nleft; i++)
+		if (g->left[i] == id)
+			return true;
+	return false;
+}
+
+int group_leave(struct group *g, struct instance *i, struct attachment *a, struct err *e)
+{
+	uint64_t id = a->id, *left = reallocarray(g->left, g->nleft + 1, sizeof(*left));
+	bool member = a->kind == ATTACH_MEMBER;
+	int r;
+
+	if (!left)
+		return err_set(e, -ENOMEM, "out of memory");
+	g->left = left;
+	r = group_detach(g, i, a, e);
+	if (!r && member)
+		g->left[g->nleft++] = id;
+	return r;
+}
+
 static void attach_new(struct enforced *en, struct instance *i, const struct cgroup_root *root,
 		       const struct member *m)
 {
@@ -231,7 +255,7 @@ static void attach_new(struct enforced *en, struct instance *i, const struct cgr
 	struct err e = {0};
 	uint64_t id;
 
-	if (a)
+	if (a || has_left(g, m->id))
 		return;
 	if (owner) {
 		log_error("group %s: cgroup /%s belongs to group %s already: it stays there",

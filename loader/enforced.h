@@ -31,6 +31,8 @@ struct group {
 	struct image *image;
 	struct attachment *v;
 	size_t n;
+	uint64_t *left; /* members that were detached by hand: not attached again */
+	size_t nleft;
 };
 
 struct enforced {
@@ -58,6 +60,8 @@ void group_forget(struct group *g, struct attachment *a);
 int group_attach(struct group *g, struct instance *i, const struct cgroup_root *root,
 		 const char *path, enum attach_kind kind, uint64_t *ret_id, struct err *e);
 int group_detach(struct group *g, struct instance *i, struct attachment *a, struct err *e);
+/* The same by hand: a member stays detached until a policy is loaded. */
+int group_leave(struct group *g, struct instance *i, struct attachment *a, struct err *e);
 /* Cut every link of a group by that name and remove its pins, whatever it is on. */
 int group_unpin(struct instance *i, const char *name, struct err *e);
 /* Another group that a `members` line or a user put on this very cgroup. */

@@ -191,7 +191,7 @@ int request_group_detach(const struct request *r)
 		return err_set(r->e, -ENOENT, "group %s is not attached to /%s", g->policy->name,
 			       path);
 	member = a->kind == ATTACH_MEMBER;
-	result = group_detach(g, r->d->instance, a, r->e);
+	result = group_leave(g, r->d->instance, a, r->e);
 	if (result)
 		return result;
 	log_notice("group %s: detached from /%s by hand", g->policy->name, path);

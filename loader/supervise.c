@@ -246,15 +246,17 @@ static int on_exit_of(sd_event_source *source, const siginfo_t *si, void *ctx)
 /* An earlier daemon's process may still be ending: it must not share the ring with a new one. */
 static bool is_ours(const struct supervised *p, pid_t pid)
 {
-	char path[64], env[4096], want[ULSP_NAME_BYTES + 16];
+	char path[64], env[4096], name[ULSP_NAME_BYTES + 16], instance[ULSP_NAME_BYTES + 16];
 	scoped(scope_close) int fd = -1;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, env, sizeof(env));
-	snprintf(want, sizeof(want), "ULSP_NAME=%s", p->name);
-	return n > 0 && memmem(env, (size_t)n, want, strlen(want) + 1);
+	snprintf(name, sizeof(name), "ULSP_NAME=%s", p->name);
+	snprintf(instance, sizeof(instance), "ULSP_INSTANCE=%s", p->owner->instance->name);
+	return n > 0 && memmem(env, (size_t)n, name, strlen(name) + 1) &&
+	       memmem(env, (size_t)n, instance, strlen(instance) + 1);
 }
 
 static void wait_for_predecessor(struct supervised *p)

@@ -66,6 +66,12 @@ load
 is "and survives a reload" ENETUNREACH "$(tcp "$CG/byhand" 8002)"
 is "detach by hand" 0 "$(ctl group detach empty "$ID/byhand" >/dev/null; echo $?)"
 is "ends it" ok "$(tcp "$CG/byhand" 8002)"
+is "detach of a member" 0 "$(ctl group detach workers "$ID/w-2/job" >/dev/null; echo $?)"
+mkdir -p "$CG/w-3/job"
+until_true 5 attached "$CG/w-3/job" EHOSTUNREACH
+is "lasts when others come" ok "$(tcp "$CG/w-2/job" 8002)"
+load
+is "until a policy is loaded" EHOSTUNREACH "$(tcp "$CG/w-2/job" 8002)"
 is "a cgroup that doesn't exist" 1 "$(ctl group attach empty "$ID/none" >/dev/null 2>&1; echo $?)"
 is "a group that doesn't exist" 1 "$(ctl group attach nobody "$ID/byhand" >/dev/null 2>&1; echo $?)"
 
