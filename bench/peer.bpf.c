@@ -6,7 +6,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-struct key {
+struct lpm_key {
 	__u32 bits;
 	__u32 addr_be;
 };
@@ -14,13 +14,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1 << 20);
-	__type(key, struct key);
+	__type(key, struct lpm_key);
 	__type(value, __u32);
 } prefixes SEC(".maps");
 
 static __always_inline int judge(struct bpf_sock_addr *ctx)
 {
-	struct key k = {.bits = 32, .addr_be = ctx->user_ip4};
+	struct lpm_key k = {.bits = 32, .addr_be = ctx->user_ip4};
 
 	return bpf_map_lookup_elem(&prefixes, &k) ? 0 : 1;
 }
