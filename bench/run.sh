@@ -60,7 +60,7 @@ for n in 1 100 10000 100000; do
 	{
 		echo 'table inet bench { set s { type ipv4_addr; flags interval; elements = {'
 		paste -sd, "$TMP/p.$n"
-		printf '} } chain o { type filter hook output priority 0; socket cgroupv2 level %d "%s" ip daddr @s drop; } }\n' "$level" "$REL"
+		printf '} }\nchain o { type filter hook output priority 0; socket cgroupv2 level %d "%s" ip daddr @s drop; }\n}\n' "$level" "$REL"
 	} >"$TMP/nft.$n"
 done
 { printf 'group g { members cgroup "%s"\n' "$REL"; rules 10000; echo 'default allow }'; } >"$TMP/ulsp.10k-mixed"

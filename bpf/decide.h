@@ -90,8 +90,9 @@ enum {
 	DEC_H_WORDS = 1, /* size of the table */
 	DEC_H_RULES = 2, /* where rule 0 is */
 	DEC_H_RULE_COUNT = 3,
-	DEC_H_KINDS = 4, /* bit per kind of leaf in the table: code for others is removed */
-	DEC_H_TESTS = 5, /* of the longest chain */
+	DEC_H_KINDS = 4,   /* bit per kind of leaf in the table: code for others is removed */
+	DEC_H_TESTS = 5,   /* of the longest chain */
+	DEC_H_NO_RULE = 6, /* two words, DEC_VALUE_MASK: see dec_decide() */
 	DEC_H_ROOTS = 8,
 };
 #define DEC_MAGIC 0x31434544u /* "DEC1", little endian */
@@ -442,7 +443,7 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 {
 	__u64 words = tbl[DEC_H_WORDS], port = (__u32)key->proto << 16 | key->port;
 	__u64 root;
-	__u32 leaf, best = DEC_VALUE_MASK;
+	__u32 leaf, best;
 	const __u32 *roots;
 
 	if (words < DEC_MIN_WORDS || tbl[DEC_H_MAGIC] != DEC_MAGIC)
@@ -457,6 +458,8 @@ static __always_inline int dec_decide(const __u32 *tbl, const struct dec_key *ke
 		return DEC_FAULT;
 	roots = tbl + root;
 
+	/* From either of two words, so that no verifier knows it and follows it as a case. */
+	best = tbl[DEC_H_NO_RULE + (key->proto & 1)];
 	leaf = roots[DEC_PORT];
 	if (leaf && (dec_function(tbl, words, leaf, port, &leaf) ||
 		     dec_lower(tbl, words, leaf, key, &best)))

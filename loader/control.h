@@ -28,9 +28,9 @@ enum {
 	CONTROL_VERSION = 1,
 	CONTROL_LINE_BYTES = 64 << 10, /* of a request's line, newline included */
 	CONTROL_TEXT_BYTES = 1 << 20,  /* of a policy text behind it */
-	CONTROL_CLIENTS = 32,          /* at once; more are told so and closed */
+	CONTROL_CLIENTS = 32,	       /* at once; more are told so and closed */
 	CONTROL_REQUEST_MS = 10000,    /* for a whole request, and to take an answer */
-	CONTROL_DEPTH = 4,             /* of nested JSON */
+	CONTROL_DEPTH = 4,	       /* of nested JSON */
 	CONTROL_WHY_BYTES = 200,
 };
 
@@ -59,7 +59,7 @@ const char *control_verb_name(enum control_verb verb);
 struct control_request {
 	enum control_verb verb;
 	struct json_object *args; /* the whole request */
-	char *text;               /* load: what followed, NUL-terminated; else NULL */
+	char *text;		  /* load: what followed, NUL-terminated; else NULL */
 	size_t text_bytes;
 };
 void control_request_fini(struct control_request *r);

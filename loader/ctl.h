@@ -23,15 +23,15 @@ struct command;
 struct ctl {
 	const char *instance;
 	bool json;
-	bool colour; /* of stdout */
+	bool colour;		       /* of stdout */
 	const struct command *command; /* that runs */
 };
 
 struct command {
-	const char *name;    /* "load", "group attach" */
-	const char *args;    /* "FILE..." */
-	const char *summary; /* one line, no full stop */
-	const char *help;    /* more lines, or NULL */
+	const char *name;				  /* "load", "group attach" */
+	const char *args;				  /* "FILE..." */
+	const char *summary;				  /* one line, no full stop */
+	const char *help;				  /* more lines, or NULL */
 	int (*run)(struct ctl *c, int argc, char **argv); /* argv[0] is the last word of name */
 };
 
@@ -55,8 +55,7 @@ int cmd_shutdown(struct ctl *c, int argc, char **argv);
  * here (--help prints and exits).  Returns one of the command's own letters,
  * -1 at the end; exits with CTL_USAGE at an unknown one.
  */
-int ctl_getopt(struct ctl *c, int argc, char **argv, const char *letters,
-	       const struct option *own);
+int ctl_getopt(struct ctl *c, int argc, char **argv, const char *letters, const struct option *own);
 void ctl_help(const struct command *cmd, FILE *out);
 /* "ulspctl load: text", a hint at --help; returns CTL_USAGE. */
 __attribute__((format(printf, 2, 3))) int ctl_usage(const struct ctl *c, const char *format, ...);
@@ -109,7 +108,7 @@ struct ctl_table {
 	struct ctl_cell {
 		char *text;
 		enum ctl_style style;
-	} *v;
+	} * v;
 };
 void ctl_table_init(struct ctl_table *t, const char *const *titles, size_t columns);
 void ctl_cell(struct ctl_table *t, enum ctl_style style, const char *text);

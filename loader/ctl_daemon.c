@@ -48,7 +48,8 @@ static int shutdown_pins(struct ctl *c)
 	struct err e = {0};
 
 	if (geteuid())
-		return ctl_fail(c, "no ulspd runs for instance %s, and its pins need root: use sudo",
+		return ctl_fail(c,
+				"no ulspd runs for instance %s, and its pins need root: use sudo",
 				c->instance);
 	if (!escaped || probe_bpffs(bpffs, sizeof(bpffs)) ||
 	    !(path = pin_path("%s/ulsp/%s", bpffs, escaped)) || access(path, F_OK))

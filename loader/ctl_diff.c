@@ -34,9 +34,10 @@ static void lines_fini(struct lines *l)
 	free(l->v);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-add_line(struct lines *l, const struct pol_policy *p, const struct pol_loc *at, const char *format,
-	 ...)
+__attribute__((format(printf, 4, 5))) static void add_line(struct lines *l,
+							   const struct pol_policy *p,
+							   const struct pol_loc *at,
+							   const char *format, ...)
 {
 	struct line line = {0};
 	va_list ap;
@@ -269,9 +270,10 @@ static void print_report(const struct ctl *c, struct json_object *report)
 		const char *change = ctl_get_string(o, "change");
 
 		ctl_style(c, CTL_BOLD);
-		printf("%c %s %s\n", !strcmp(change, "added")     ? '+'
-				     : !strcmp(change, "removed") ? '-'
-								  : ' ',
+		printf("%c %s %s\n",
+		       !strcmp(change, "added")	    ? '+'
+		       : !strcmp(change, "removed") ? '-'
+						    : ' ',
 		       kind, ctl_get_string(o, kind));
 		ctl_style(c, CTL_PLAIN);
 		for (size_t j = 0; j < json_object_array_length(lines); j++)

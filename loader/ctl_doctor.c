@@ -31,8 +31,13 @@ static void print_rows(const struct ctl *c, const struct probe_row *rows, size_t
 	for (size_t i = 0; i < n; i++) {
 		const struct probe_row *row = &rows[i];
 
-		ctl_cell(&t, row->ok ? CTL_GOOD : row->required ? CTL_BAD : CTL_BOLD,
-			 row->ok ? "yes" : row->required ? "NO" : "no");
+		ctl_cell(&t,
+			 row->ok	 ? CTL_GOOD
+			 : row->required ? CTL_BAD
+					 : CTL_BOLD,
+			 row->ok	 ? "yes"
+			 : row->required ? "NO"
+					 : "no");
 		ctl_cell(&t, CTL_PLAIN, row->tier);
 		ctl_cell(&t, CTL_PLAIN, row->id);
 		ctl_cell(&t, CTL_PLAIN, row->ok ? row->what : row->why);

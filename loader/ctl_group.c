@@ -7,7 +7,7 @@
 
 static int group_list(struct ctl *c, int argc, char **argv)
 {
-	static const char *const titles[] = {"GROUP",	"MODE",	    "RULES>", "CGROUPS>",
+	static const char *const titles[] = {"GROUP",	 "MODE",    "RULES>", "CGROUPS>",
 					     "ALLOWED>", "DENIED>", "POLICY"};
 	scoped(ctl_put) struct json_object *answer = NULL;
 	struct json_object *groups;
@@ -83,7 +83,8 @@ static void print_sockets(struct json_object *sockets)
 	else if (outside && closed == outside)
 		printf("sockets opened before: %lld, all closed\n", outside);
 	else if (outside)
-		printf("sockets opened before: %lld, %lld closed; the rest stay outside the group\n",
+		printf("sockets opened before: %lld, %lld closed; the rest stay outside the "
+		       "group\n",
 		       outside, closed);
 }
 

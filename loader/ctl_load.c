@@ -29,6 +29,7 @@ static int absolute(const char *path, char *buf, size_t bytes)
 
 static int print_loaded(struct ctl *c, struct json_object *answer)
 {
+	long long groups = ctl_get_int(answer, "groups"), rules = ctl_get_int(answer, "rules");
 	struct pol_diags diags;
 
 	if (c->json) {
@@ -38,9 +39,9 @@ static int print_loaded(struct ctl *c, struct json_object *answer)
 	diags_from_json(ctl_get(answer, "diagnostics"), &diags);
 	ctl_print_diags(c, &diags);
 	pol_diags_fini(&diags);
-	printf("loaded: generation %lld, %lld groups, %lld rules, %.1f ms\n",
-	       ctl_get_int(answer, "generation"), ctl_get_int(answer, "groups"),
-	       ctl_get_int(answer, "rules"), (double)ctl_get_int(answer, "time_us") / 1000);
+	printf("loaded: generation %lld, %lld group%s, %lld rule%s, %.1f ms\n",
+	       ctl_get_int(answer, "generation"), groups, groups == 1 ? "" : "s", rules,
+	       rules == 1 ? "" : "s", (double)ctl_get_int(answer, "time_us") / 1000);
 	return CTL_OK;
 }
 
@@ -64,7 +65,8 @@ int cmd_load(struct ctl *c, int argc, char **argv)
 		if (!r)
 			r = absolute("<stdin>", path, sizeof(path));
 		ctl_add(request, "name", r ? "" : path);
-		json_object_object_add(request, "text_bytes", json_object_new_int64((int64_t)bytes));
+		json_object_object_add(request, "text_bytes",
+				       json_object_new_int64((int64_t)bytes));
 	} else {
 		paths = json_object_new_array();
 		json_object_object_add(request, "paths", paths);

@@ -78,8 +78,8 @@ static void print_streams(struct json_object *streams)
 
 static void print_ulsps(const struct ctl *c, struct json_object *ulsps)
 {
-	static const char *const titles[] = {"ULSP",  "STATE",	    "RECEIVED>", "LOST>",
-					     "VERDICTS>", "HEARTBEAT>"};
+	static const char *const titles[] = {"ULSP",  "STATE",	   "RECEIVED>",
+					     "LOST>", "VERDICTS>", "HEARTBEAT>"};
 	struct ctl_table t;
 	char age[32];
 

@@ -7,7 +7,9 @@
 
 static enum ctl_style state_style(const char *state)
 {
-	return !strcmp(state, "running") ? CTL_GOOD : !strcmp(state, "starting") ? CTL_BOLD : CTL_BAD;
+	return !strcmp(state, "running")    ? CTL_GOOD
+	       : !strcmp(state, "starting") ? CTL_BOLD
+					    : CTL_BAD;
 }
 
 static int ulsp_list(struct ctl *c, int argc, char **argv)
@@ -71,8 +73,10 @@ static void print_ulsp(const struct ctl *c, struct json_object *u)
 		       ctl_get_int(u, "running_ms") / 1000);
 	if (ctl_get(u, "heartbeat_ms"))
 		printf("heartbeat %lld ms ago\n", ctl_get_int(u, "heartbeat_ms"));
-	printf("ring      %lld, %lld bytes%s\n", ctl_get_int(u, "ring"), ctl_get_int(u, "ring_bytes"),
-	       json_object_get_boolean(ctl_get(u, "asked")) ? ", asked by rules" : ", log messages");
+	printf("ring      %lld, %lld bytes%s\n", ctl_get_int(u, "ring"),
+	       ctl_get_int(u, "ring_bytes"),
+	       json_object_get_boolean(ctl_get(u, "asked")) ? ", asked by rules"
+							    : ", log messages");
 	printf("messages  %lld sent, %lld received, %lld lost\n", ctl_get_int(u, "sent"),
 	       ctl_get_int(u, "received"), ctl_get_int(u, "lost"));
 	printf("verdicts  %lld, %lld late\n", ctl_get_int(u, "verdicts"), ctl_get_int(u, "late"));
@@ -124,7 +128,8 @@ static const struct command commands[] = {
 	{"ulsp list", "", "Every ULSP, its state and counters", NULL, ulsp_list},
 	{"ulsp show", "ULSP", "One ULSP in detail", NULL, ulsp_show},
 	{"ulsp restart", "ULSP", "End it and start it again",
-	 "Messages meanwhile wait in its ring.  Also starts one that has ended or is backing off.\n",
+	 "Messages meanwhile wait in its ring.  Also starts one that has ended or is backing "
+	 "off.\n",
 	 ulsp_restart},
 };
 

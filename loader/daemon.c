@@ -65,8 +65,10 @@ static int load(struct daemon *d, struct err *e)
 
 		log_at(g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING, "%s:%u:%u: %s: %s",
 		       g->file ? g->file : d->options.policy, g->line, g->col,
-		       g->severity == POL_ERROR ? "error" : g->severity == POL_NOTE ? "note" :
-								"warning", g->text);
+		       g->severity == POL_ERROR	 ? "error"
+		       : g->severity == POL_NOTE ? "note"
+						 : "warning",
+		       g->text);
 	}
 	pol_diags_fini(&diags);
 	if (!r)
@@ -119,8 +121,7 @@ static int open_parts(struct daemon *d, struct err *e)
 	return server_new(d->event, path, requests_handle, d, &d->server, e);
 }
 
-int daemon_open(const struct daemon_options *o, sd_event *event, struct daemon **ret,
-		struct err *e)
+int daemon_open(const struct daemon_options *o, sd_event *event, struct daemon **ret, struct err *e)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	int r;

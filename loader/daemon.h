@@ -21,9 +21,9 @@
 
 struct daemon_options {
 	const char *instance;
-	const char *policy;      /* file or directory; NULL: what is pinned */
+	const char *policy;	 /* file or directory; NULL: what is pinned */
 	const char *cgroup_root; /* NULL: the cgroup2 mount */
-	bool ephemeral;          /* leave nothing behind at the end */
+	bool ephemeral;		 /* leave nothing behind at the end */
 };
 
 struct daemon {
@@ -35,8 +35,8 @@ struct daemon {
 	struct supervisor *supervisor;
 	struct monitor *monitor;
 	struct server *server;
-	struct enforced *now; /* never NULL after the start; may have no group */
-	bool destroy;         /* at the end: detach and unpin everything */
+	struct enforced *now;	    /* never NULL after the start; may have no group */
+	bool destroy;		    /* at the end: detach and unpin everything */
 	struct client *last_client; /* who asked for the end: answered when it is done */
 };
 
@@ -62,7 +62,6 @@ int transaction_load(struct daemon *d, const struct compiled_source *source,
 void requests_handle(void *ctx, struct client *c, const struct control_request *r);
 
 /* Policy files' slots in the instance, by index in pol_policy.files; malloc'ed (takeover.c). */
-int daemon_file_slots(struct daemon *d, const struct pol_policy *p, uint16_t **ret,
-		      struct err *e);
+int daemon_file_slots(struct daemon *d, const struct pol_policy *p, uint16_t **ret, struct err *e);
 
 #endif

@@ -53,14 +53,13 @@ static uint32_t get_int(struct json_object *o, const char *key, uint32_t missing
 {
 	struct json_object *v;
 
-	return json_object_object_get_ex(o, key, &v) ? (uint32_t)json_object_get_int64(v)
-						     : missing;
+	return json_object_object_get_ex(o, key, &v) ? (uint32_t)json_object_get_int64(v) : missing;
 }
 
 void diags_from_json(struct json_object *array, struct pol_diags *ret)
 {
-	size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array)
-							       : 0;
+	size_t n =
+		json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 
 	*ret = (struct pol_diags){0};
 	if (!n)
@@ -71,7 +70,7 @@ void diags_from_json(struct json_object *array, struct pol_diags *ret)
 		struct pol_diag d = {.text = get_string(o, "text")};
 		char *severity = get_string(o, "severity");
 
-		d.severity = severity && !strcmp(severity, "error")   ? POL_ERROR
+		d.severity = severity && !strcmp(severity, "error")	? POL_ERROR
 			     : severity && !strcmp(severity, "warning") ? POL_WARNING
 									: POL_NOTE;
 		free(severity);

@@ -54,7 +54,8 @@ void enforced_free(struct enforced **enp)
 		while (g->n)
 			group_forget(g, &g->v[g->n - 1]);
 		free(g->v);
-		free(g->left);
+		free(g->left.v);
+		free(g->told.v);
 		image_free(&g->image);
 	}
 	free(en->groups);
@@ -216,56 +217,76 @@ static void log_attached(const struct group *g, const struct cgroup_root *root, 
 	struct sockets_report s = {0};
 
 	if (!sockets_existing(root, path, false, &s, NULL) && s.outside)
-		log_warning("group %s: attached to /%s; %zu sockets of its %zu processes were opened "
-			    "before and stay outside the group",
-			    g->policy->name, path, s.outside, s.processes);
+		log_warning(
+			"group %s: attached to /%s; %zu sockets of its %zu processes were opened "
+			"before and stay outside the group",
+			g->policy->name, path, s.outside, s.processes);
 	else
 		log_info("group %s: attached to /%s", g->policy->name, path);
 }
 
-static bool has_left(const struct group *g, uint64_t id)
+static bool ids_have(const struct cgroup_ids *ids, uint64_t id)
 {
-	for (size_t i = 0; i < g->nleft; i++)
-		if (g->left[i] == id)
+	for (size_t i = 0; i < ids->n; i++) {
+		if (ids->v[i] == id)
 			return true;
+	}
 	return false;
+}
+
+/* Room first, so that what follows can't fail for want of it. */
+static int ids_reserve(struct cgroup_ids *ids)
+{
+	uint64_t *v = reallocarray(ids->v, ids->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	ids->v = v;
+	return 0;
 }
 
 int group_leave(struct group *g, struct instance *i, struct attachment *a, struct err *e)
 {
-	uint64_t id = a->id, *left = reallocarray(g->left, g->nleft + 1, sizeof(*left));
 	bool member = a->kind == ATTACH_MEMBER;
+	uint64_t id = a->id;
 	int r;
 
-	if (!left)
+	if (ids_reserve(&g->left))
 		return err_set(e, -ENOMEM, "out of memory");
-	g->left = left;
 	r = group_detach(g, i, a, e);
 	if (!r && member)
-		g->left[g->nleft++] = id;
+		g->left.v[g->left.n++] = id;
 	return r;
+}
+
+static void tell_once(struct group *g, uint64_t id, const char *why)
+{
+	if (ids_have(&g->told, id) || ids_reserve(&g->told))
+		return;
+	g->told.v[g->told.n++] = id;
+	log_error("group %s: %s", g->policy->name, why);
 }
 
 static void attach_new(struct enforced *en, struct instance *i, const struct cgroup_root *root,
 		       const struct member *m)
 {
 	struct group *g = &en->groups[m->group];
-	struct attachment *a = group_attachment(g, m->id);
 	const struct group *owner = enforced_owner(en, m->id, g);
 	struct err e = {0};
 	uint64_t id;
+	int r;
 
-	if (a || has_left(g, m->id))
+	if (group_attachment(g, m->id) || ids_have(&g->left, m->id))
 		return;
-	if (owner) {
-		log_error("group %s: cgroup /%s belongs to group %s already: it stays there",
-			  g->policy->name, m->path, owner->policy->name);
-		return;
-	}
-	if (!group_attach(g, i, root, m->path, ATTACH_MEMBER, &id, &e))
+	if (owner)
+		r = err_set(&e, -EEXIST, "cgroup /%s belongs to group %s already: it stays there",
+			    m->path, owner->policy->name);
+	else
+		r = group_attach(g, i, root, m->path, ATTACH_MEMBER, &id, &e);
+	if (!r)
 		log_attached(g, root, m->path);
 	else if (is_there(root, &(struct attachment){.id = m->id}))
-		log_error("group %s: %s", g->policy->name, e.text);
+		tell_once(g, m->id, e.text);
 }
 
 void enforced_follow(struct enforced *en, struct instance *i, const struct cgroup_root *root,

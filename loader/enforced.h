@@ -25,14 +25,19 @@ struct attachment {
 	enum attach_kind kind;
 };
 
+struct cgroup_ids {
+	uint64_t *v;
+	size_t n;
+};
+
 struct group {
 	const struct pol_group *policy;
 	uint32_t slot;
 	struct image *image;
 	struct attachment *v;
 	size_t n;
-	uint64_t *left; /* members that were detached by hand: not attached again */
-	size_t nleft;
+	struct cgroup_ids left; /* members that were detached by hand: not attached again */
+	struct cgroup_ids told; /* members that can't be attached: logged once */
 };
 
 struct enforced {

@@ -100,8 +100,8 @@ static int make_ends(const struct explain_query *q, struct dec_key *k, struct er
 		port = k->port;
 		memcpy(addr, outgoing ? k->addr : k->addr2, sizeof(addr));
 		if (parse_end(q->to, k->family, addr, &port) || port != k->port)
-			return err_set(e, -EINVAL, "--to %s: not an address of that family and port",
-				       q->to);
+			return err_set(e, -EINVAL,
+				       "--to %s: not an address of that family and port", q->to);
 		if (outgoing && memcmp(addr, k->addr, sizeof(addr)))
 			return err_set(e, -EINVAL, "--to %s: the peer is %s", q->to, q->addr);
 		if (incoming)
@@ -126,8 +126,8 @@ static int make_key(const struct explain_query *q, struct dec_key *ret, struct e
 	if (proto == ULSP_PROTO_COUNT)
 		return err_set(e, -EINVAL, "no protocol \"%s\"", q->proto);
 	if (proto >= ULSP_PROTO_INET_COUNT)
-		return err_set(e, -EOPNOTSUPP, "protocol %s is not supported by this version/kernel",
-			       q->proto);
+		return err_set(e, -EOPNOTSUPP,
+			       "protocol %s is not supported by this version/kernel", q->proto);
 	if (q->port < 0 || q->port > UINT16_MAX)
 		return err_set(e, -EINVAL, "port %lld is not in 0-65535", (long long)q->port);
 	k.op = op;
@@ -212,8 +212,8 @@ static void add_string(struct json_object *o, const char *key, const char *value
 }
 
 static struct json_object *answer(const struct explain_query *q, const struct compiled *c,
-				  const struct pol_group *g, uint32_t mode,
-				  const struct dec_key *k, uint32_t record)
+				  const struct pol_group *g, uint32_t mode, const struct dec_key *k,
+				  uint32_t record)
 {
 	struct json_object *o = json_object_new_object();
 	scoped(scope_free) char *place = explain_place(c, g, record);
@@ -265,8 +265,8 @@ int explain(const struct explain_query *q, const struct compiled *c, const struc
 	if (key.op == ULSP_OP_BIND && key.family == DEC_V6 &&
 	    !(key.addr[0] | key.addr[1] | key.addr[2] | key.addr[3]) &&
 	    !record_of(c, g, record, &rule) && rule.verdict == ULSP_VERDICT_ALLOW &&
-	    !decide(ctx, &both, &other) && other < t->nrules &&
-	    !record_of(c, g, other, &rule) && rule.verdict != ULSP_VERDICT_ALLOW) {
+	    !decide(ctx, &both, &other) && other < t->nrules && !record_of(c, g, other, &rule) &&
+	    rule.verdict != ULSP_VERDICT_ALLOW) {
 		record = other;
 		key = both;
 	}

@@ -20,8 +20,8 @@ static struct {
 } out = {.instance = "", .level = LOG_INFO, .sink = PLAIN};
 
 static const char *const words[] = {
-	[LOG_ERR] = "error",   [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
-	[LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
+	[LOG_ERR] = "error", [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
+	[LOG_INFO] = "info", [LOG_DEBUG] = "debug",
 };
 
 /* JOURNAL_STREAM is "device:inode" of the stream that systemd connected to us. */
@@ -61,6 +61,14 @@ void log_open(const char *instance, int level)
 	out.level = level;
 	out.sink = stderr_is_journal() ? JOURNAL : isatty(STDERR_FILENO) ? PLAIN : PREFIXED;
 	libbpf_set_print(print_libbpf);
+}
+
+int log_to_journal(void)
+{
+	if (access("/run/systemd/journal/socket", W_OK))
+		return -ENOENT;
+	out.sink = JOURNAL;
+	return 0;
 }
 
 int log_parse_level(const char *word, int *ret_level)

@@ -11,6 +11,8 @@
 
 /* level: LOG_ERR ... LOG_DEBUG; less urgent messages are not written. */
 void log_open(const char *instance, int level);
+/* From now on to the journal; -ENOENT: none is there, and stderr stays the place. */
+int log_to_journal(void);
 /* "error", "warning", "notice", "info", "debug"; -EINVAL. */
 int log_parse_level(const char *word, int *ret_level);
 

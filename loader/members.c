@@ -139,8 +139,7 @@ int members_new(sd_event *event, const struct cgroup_root *root, void (*changed)
 		return -ENOMEM;
 	*m = (struct members){.root = root, .changed = changed, .ctx = ctx};
 	m->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	r = m->fd < 0 ? -errno
-		      : sd_event_add_io(event, &m->source, m->fd, EPOLLIN, on_events, m);
+	r = m->fd < 0 ? -errno : sd_event_add_io(event, &m->source, m->fd, EPOLLIN, on_events, m);
 	if (r < 0) {
 		members_free(&m);
 		return r;
@@ -255,8 +254,8 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->path, ((const struct member *)b)->path);
 }
 
-static int scan(struct members *m, const struct pol_policy *p, bool follow,
-		struct member_list *ret, struct err *e)
+static int scan(struct members *m, const struct pol_policy *p, bool follow, struct member_list *ret,
+		struct err *e)
 {
 	struct member_list list = {0};
 	struct scan s = {.m = m, .follow = follow, .list = &list, .e = e};
@@ -294,8 +293,8 @@ int members_find(struct members *m, const struct pol_policy *p, struct member_li
 	return scan(m, p, false, ret, e);
 }
 
-int members_follow(struct members *m, const struct pol_policy *p, char *const *paths,
-		   size_t npaths, struct member_list *ret, struct err *e)
+int members_follow(struct members *m, const struct pol_policy *p, char *const *paths, size_t npaths,
+		   struct member_list *ret, struct err *e)
 {
 	int r = 0;
 

@@ -17,7 +17,7 @@
 #include "policy.h"
 
 enum {
-	MEMBERS_MAX = 1024,        /* cgroups matched */
+	MEMBERS_MAX = 1024,	    /* cgroups matched */
 	MEMBERS_MAX_WATCHES = 4096, /* directories watched */
 };
 
@@ -46,7 +46,7 @@ int members_find(struct members *m, const struct pol_policy *p, struct member_li
  * The same, and watch from now on: the directories of the patterns, and the
  * parents of `paths`.  Earlier watches that are not needed go.
  */
-int members_follow(struct members *m, const struct pol_policy *p, char *const *paths,
-		   size_t npaths, struct member_list *ret, struct err *e);
+int members_follow(struct members *m, const struct pol_policy *p, char *const *paths, size_t npaths,
+		   struct member_list *ret, struct err *e);
 
 #endif

@@ -24,7 +24,7 @@ struct watcher {
 	bool json;
 	monitor_sink sink;
 	void *ctx;
-	uint64_t slow;                  /* lost lines that were not said yet */
+	uint64_t slow;			/* lost lines that were not said yet */
 	uint64_t full[ULSP_MAX_GROUPS]; /* the stream's count that was said */
 };
 
@@ -36,7 +36,7 @@ struct monitor {
 	struct ring_buffer *ring; /* NULL: nobody watches */
 	sd_event_source *io, *timer;
 	unsigned taken; /* of this batch */
-	bool discard;   /* what was in the ring before somebody watched */
+	bool discard;	/* what was in the ring before somebody watched */
 	struct {
 		uint64_t id;
 		char path[PATH_BYTES];
@@ -205,8 +205,8 @@ static int start(struct monitor *m, struct err *e)
 	m->discard = false;
 	r = sd_event_add_io(m->event, &m->io, ring_buffer__epoll_fd(m->ring), EPOLLIN, on_ring, m);
 	if (r >= 0)
-		r = sd_event_add_time_relative(m->event, &m->timer, CLOCK_MONOTONIC, LOSS_US,
-					       10000, on_timer, m);
+		r = sd_event_add_time_relative(m->event, &m->timer, CLOCK_MONOTONIC, LOSS_US, 10000,
+					       on_timer, m);
 	if (r < 0) {
 		stop(m);
 		return err_set(e, r, "monitor: %s", strerror(-r));
@@ -255,7 +255,11 @@ int monitor_watch(struct monitor *m, int slot, bool json, monitor_sink sink, voi
 		free(w);
 		return r;
 	}
-	*w = (struct watcher){.monitor = m, .slot = slot, .json = json, .sink = sink, .ctx = ctx,
+	*w = (struct watcher){.monitor = m,
+			      .slot = slot,
+			      .json = json,
+			      .sink = sink,
+			      .ctx = ctx,
 			      .next = m->watchers};
 	for (size_t i = 0; i < ULSP_MAX_GROUPS; i++)
 		w->full[i] = stream_of(m, i)->lost;

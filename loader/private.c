@@ -57,9 +57,16 @@ __attribute__((noreturn)) static void child(const struct private_instance *p, co
 					    bool verbose, const char *notify, pid_t parent)
 {
 	char exe[PATH_MAX];
-	char *argv[] = {"ulspd",       "--instance",  (char *)p->name, "--policy", (char *)policy,
-			"--ephemeral", "--foreground", "--log-level",
-			verbose ? "info" : "warning", NULL};
+	char *argv[] = {"ulspd",
+			"--instance",
+			(char *)p->name,
+			"--policy",
+			(char *)policy,
+			"--ephemeral",
+			"--foreground",
+			"--log-level",
+			verbose ? "info" : "warning",
+			NULL};
 	sigset_t none;
 	int null = open("/dev/null", O_RDONLY);
 

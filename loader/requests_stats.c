@@ -83,7 +83,7 @@ static int add_rules(const struct request *r, const struct group *g, struct json
 		size_t line;
 
 		dec_rule_at(t->words, i, &rule);
-		line = t->rules[i]			    ? (size_t)(t->rules[i] - g->policy->rules)
+		line = t->rules[i] ? (size_t)(t->rules[i] - g->policy->rules)
 		       : rule.reason == ULSP_REASON_DEFAULT ? lines - 2
 							    : lines - 1;
 		sum[line].hits += live[i].hits;

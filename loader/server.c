@@ -136,8 +136,8 @@ static int flush(struct client *c)
 
 void client_answer(struct client *c, struct json_object *answer)
 {
-	const char *text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN |
-									  JSON_C_TO_STRING_NOSLASHESCAPE);
+	const char *text = json_object_to_json_string_ext(
+		answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	if (!append(c, text, strlen(text)) || !append(c, "\n", 1))
 		c->closing = true;

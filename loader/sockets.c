@@ -126,8 +126,7 @@ static int open_iterator(int *ret, struct err *e)
 		bpf_map__set_autocreate(map, bpf_map__is_internal(map));
 	r = ulsp_bpf__load(o);
 	if (r)
-		return err_set(e, r, "this kernel can't list sockets by process: %s",
-			       strerror(-r));
+		return err_set(e, r, "this kernel can't list sockets by process: %s", strerror(-r));
 	link = bpf_program__attach_iter(o->progs.ulsp_held, NULL);
 	fd = link ? bpf_iter_create(bpf_link__fd(link)) : -errno;
 	if (fd < 0)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +24,7 @@ enum {
 	FIRST_FD = 3,
 	HIGH_FD = 64, /* above everything that is placed */
 	MAX_GIDS = 64,
+	MAX_FDS = 1024,
 	ENV_VARS = 8,
 };
 
@@ -37,7 +39,7 @@ struct plan {
 	char *env[ENV_VARS + 1];
 	char env_text[ENV_VARS][256];
 	pid_t parent;
-	int report;     /* the child says here why it failed; closed by exec */
+	int report; /* the child says here why it failed; closed by exec */
 	int stderr_fd;
 };
 
@@ -108,7 +110,7 @@ static int find_user(const char *user, struct plan *p, struct err *e)
 }
 
 __attribute__((format(printf, 3, 4))) static void set_env(struct plan *p, int index,
-							    const char *format, ...)
+							  const char *format, ...)
 {
 	va_list ap;
 
@@ -183,6 +185,17 @@ static void drop_privileges(const struct plan *p)
 		_exit(125); /* the daemon died before the line above */
 }
 
+/* The daemon's own limit is higher than what select(2) in a ULSP can take. */
+static void limit_files(void)
+{
+	struct rlimit files;
+
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur > MAX_FDS) {
+		files.rlim_cur = MAX_FDS;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 __attribute__((noreturn)) static void child(const struct spawn *s, struct plan *p)
 {
 	sigset_t none;
@@ -193,6 +206,7 @@ __attribute__((noreturn)) static void child(const struct spawn *s, struct plan *
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
 	umask(022);
+	limit_files();
 	place_fds(s, p);
 	if (chdir("/"))
 		fail(p, "chdir");
@@ -244,8 +258,8 @@ pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n == sizeof(f)) {
 		waitpid(pid, NULL, 0);
-		return err_set(e, -f.error, "%s: %.*s as user %s: %s", p->exe,
-			       (int)sizeof(f.stage), f.stage, s->user, strerror(f.error));
+		return err_set(e, -f.error, "%s: %.*s as user %s: %s", p->exe, (int)sizeof(f.stage),
+			       f.stage, s->user, strerror(f.error));
 	}
 	*ret_stderr = TAKE_FD(out_read);
 	return pid;

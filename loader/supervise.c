@@ -16,6 +16,8 @@
 #include "log.h"
 #include "spawn.h"
 
+enum { MAX_READS = 200 }; /* of a ULSP's output, each second */
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -34,7 +36,8 @@ static void nap_ms(long ms)
 /* Loads and stores of what a ULSP and the programs touch at the same time. */
 static uint64_t heartbeat(const struct supervised *p)
 {
-	return p->maps.mapped ? __atomic_load_n(&p->maps.mapped->heartbeat_ns, __ATOMIC_RELAXED) : 0;
+	return p->maps.mapped ? __atomic_load_n(&p->maps.mapped->heartbeat_ns, __ATOMIC_RELAXED)
+			      : 0;
 }
 
 static void clear_heartbeat(struct supervised *p)
@@ -124,20 +127,43 @@ static void log_lines(struct supervised *p, bool all)
 	}
 }
 
+/* Whether there was something; false: not now, or never again (*ret_end). */
+static bool read_output(struct supervised *p, int fd, bool *ret_end)
+{
+	ssize_t n = read(fd, p->line + p->line_bytes, sizeof(p->line) - p->line_bytes);
+
+	*ret_end = !n || (n < 0 && errno != EAGAIN && errno != EINTR);
+	if (n <= 0)
+		return false;
+	p->line_bytes += (size_t)n;
+	log_lines(p, false);
+	return true;
+}
+
 static int on_output(sd_event_source *source, int fd, uint32_t revents, void *ctx)
 {
 	struct supervised *p = ctx;
-	ssize_t n = read(fd, p->line + p->line_bytes, sizeof(p->line) - p->line_bytes);
+	bool end;
 
 	(void)revents;
-	if (n > 0) {
-		p->line_bytes += (size_t)n;
-		log_lines(p, false);
-	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
+	if (!read_output(p, fd, &end) && end) {
 		log_lines(p, true);
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	return 0;
+}
+
+/* Its last words. */
+static void finish_output(struct supervised *p)
+{
+	bool end;
+
+	for (int i = 0; p->output && i < MAX_READS; i++) {
+		if (!read_output(p, sd_event_source_get_io_fd(p->output), &end))
+			break;
+	}
+	log_lines(p, true);
+	p->output = sd_event_source_disable_unref(p->output);
 }
 
 /* ---- start, end, start again ---- */
@@ -216,10 +242,7 @@ static int on_exit_of(sd_event_source *source, const siginfo_t *si, void *ctx)
 	if (p->timer)
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 	p->child = sd_event_source_disable_unref(p->child);
-	if (p->output)
-		on_output(p->output, sd_event_source_get_io_fd(p->output), 0, p);
-	log_lines(p, true);
-	p->output = sd_event_source_disable_unref(p->output);
+	finish_output(p);
 	if (p->dropped) {
 		forget(p);
 		return 0;
@@ -227,8 +250,10 @@ static int on_exit_of(sd_event_source *source, const siginfo_t *si, void *ctx)
 	snprintf(p->why, sizeof(p->why), "%s %d",
 		 si->si_code == CLD_EXITED ? "exited with status" : "ended by signal",
 		 si->si_status);
-	log_at(p->stopping ? LOG_INFO : failed ? LOG_WARNING : LOG_NOTICE, "ulsp %s: %s", p->name,
-	       p->why);
+	log_at(p->stopping ? LOG_INFO
+	       : failed	   ? LOG_WARNING
+			   : LOG_NOTICE,
+	       "ulsp %s: %s", p->name, p->why);
 	sd_event_now(p->owner->event, CLOCK_MONOTONIC, &now);
 	if (now - p->started_us > ULSP_STABLE_MS * 1000ull)
 		p->backoff_us = 0;
@@ -319,6 +344,9 @@ int supervised_start(struct supervised *p, struct err *e)
 		close(fd);
 	else
 		sd_event_source_set_io_fd_own(p->output, true);
+	/* one that floods the log waits */
+	if (p->output)
+		sd_event_source_set_ratelimit(p->output, 1000000, MAX_READS);
 	log_info("ulsp %s: started as process %d", p->name, pid);
 	return 0;
 }
@@ -360,7 +388,7 @@ const char *supervised_state(const struct supervised *p)
 	int on = SD_EVENT_OFF;
 
 	if (p->pid)
-		return age == UINT64_MAX				 ? "starting"
+		return age == UINT64_MAX			 ? "starting"
 		       : age > ULSP_HEARTBEAT_STALE_NS / 1000000 ? "silent"
 								 : "running";
 	if (p->timer)
@@ -431,12 +459,8 @@ void supervisor_free(struct supervisor **sp)
 		nap_ms(5);
 	}
 	for (size_t i = 0; i < s->n; i++) {
-		struct supervised *p = s->v[i];
-
-		if (p->output)
-			on_output(p->output, sd_event_source_get_io_fd(p->output), 0, p);
-		log_lines(p, true);
-		supervised_free(p);
+		finish_output(s->v[i]);
+		supervised_free(s->v[i]);
 	}
 	free(s->v);
 	scope_close(&s->groups_fd);

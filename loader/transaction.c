@@ -25,8 +25,12 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "sockets.h"
 
-enum { HEARTBEAT_WAIT_MS = 1000 }; /* for ULSPs that rules ask, before the swap */
+enum {
+	HEARTBEAT_WAIT_MS = 1000, /* for ULSPs that rules ask, before the swap */
+	MAX_LOOKS = 32,
+};
 
 struct transaction {
 	struct daemon *d;
@@ -34,17 +38,17 @@ struct transaction {
 	struct compiled *compiled;
 	struct enforced *old, *next;
 	struct member_list members;
-	uint8_t *rings;   /* by ULSP of the policy */
-	bool *ulsp_new;   /* made by this load, by ULSP */
-	bool *slot_new;   /* by group */
-	uint32_t *modes;  /* of groups that were there, before */
-	size_t nulsps;    /* that were added to the supervisor so far */
-	size_t nslots;    /* groups that have their slot so far */
-	size_t nswapped;  /* groups that were swapped so far */
+	uint8_t *rings;	 /* by ULSP of the policy */
+	bool *ulsp_new;	 /* made by this load, by ULSP */
+	bool *slot_new;	 /* by group */
+	uint32_t *modes; /* of groups that were there, before */
+	size_t nulsps;	 /* that were added to the supervisor so far */
+	size_t nslots;	 /* groups that have their slot so far */
+	size_t nswapped; /* groups that were swapped so far */
 	struct added {
-		size_t group;
+		const struct member *member;
 		uint64_t id;
-	} *added; /* cgroups that were attached so far */
+	} * added; /* cgroups that were attached so far */
 	size_t nadded;
 };
 
@@ -132,8 +136,9 @@ static int compile(struct transaction *t)
 		return r;
 	r = compiled_tables(t->compiled, t->rings, files);
 	if (r)
-		return err_set(t->e, r, t->compiled->diags.errors ? "the policy has errors"
-								  : "compiling: %s",
+		return err_set(t->e, r,
+			       t->compiled->diags.errors ? "the policy has errors"
+							 : "compiling: %s",
 			       strerror(-r));
 	return enforced_new(&t->compiled, next_generation(t->d), &t->next);
 }
@@ -310,13 +315,12 @@ static int attach_members(struct transaction *t)
 			a->kind = ATTACH_MEMBER;
 			continue;
 		}
-		r = group_attach(g, t->d->instance, &t->d->root, m->path, ATTACH_MEMBER, &id,
-				 t->e);
+		r = group_attach(g, t->d->instance, &t->d->root, m->path, ATTACH_MEMBER, &id, t->e);
 		if (r == -ENOENT || r == -ENODEV)
 			continue;
 		if (r)
 			return r;
-		t->added[t->nadded++] = (struct added){.group = m->group, .id = id};
+		t->added[t->nadded++] = (struct added){.member = m, .id = id};
 	}
 	return 0;
 }
@@ -341,7 +345,7 @@ static void undo(struct transaction *t)
 	while (t->nadded) {
 		struct added *a = &t->added[--t->nadded];
 
-		if (image_detach(i, t->next->groups[a->group].policy->name, a->id, &e))
+		if (image_detach(i, t->next->groups[a->member->group].policy->name, a->id, &e))
 			log_error("undoing the load: %s", e.text);
 	}
 	while (t->nswapped) {
@@ -358,16 +362,20 @@ static void undo(struct transaction *t)
 			log_error("undoing the load: group %s: %s", g->policy->name, e.text);
 	}
 	while (t->nslots) {
-		if (t->slot_new[--t->nslots])
-			instance_group_free(i, t->next->groups[t->nslots].slot);
+		struct group *g = &t->next->groups[--t->nslots];
+
+		if (!t->slot_new[t->nslots])
+			continue;
+		if (group_unpin(i, g->policy->name, &e))
+			log_error("undoing the load: group %s: %s", g->policy->name, e.text);
+		instance_group_free(i, g->slot);
 	}
 	while (t->nulsps) {
 		const struct pol_policy *p = (t->next ? t->next->compiled : t->compiled)->policy;
 		const char *name = p->ulsps[--t->nulsps].name;
 
 		if (t->ulsp_new[t->nulsps])
-			supervisor_drop(t->d->supervisor,
-					supervisor_find(t->d->supervisor, name));
+			supervisor_drop(t->d->supervisor, supervisor_find(t->d->supervisor, name));
 	}
 }
 
@@ -398,7 +406,8 @@ static void drop_groups(struct transaction *t)
 
 		if (!enforced_find(t->next, name))
 			drop_group(t->d, g);
-		else if (g->image && image_retire(t->d->instance, &g->image, group_table(t->old, g), &e))
+		else if (g->image &&
+			 image_retire(t->d->instance, &g->image, group_table(t->old, g), &e))
 			log_error("group %s: %s", name, e.text);
 	}
 }
@@ -436,8 +445,25 @@ static void update_ulsps(struct transaction *t)
 	supervisor_order(s, p);
 }
 
+/* Each look goes through every process, so only so many are looked at. */
+static void report_sockets(struct transaction *t)
+{
+	for (size_t i = 0; i < t->nadded && i < MAX_LOOKS; i++) {
+		const struct member *m = t->added[i].member;
+		struct sockets_report s = {0};
+
+		if (sockets_existing(&t->d->root, m->path, false, &s, NULL) || !s.outside)
+			continue;
+		pol_diag_add(&t->next->compiled->diags, POL_WARNING, &m->by->loc,
+			     "%zu sockets of the %zu processes in /%s were opened before and stay "
+			     "outside the group",
+			     s.outside, s.processes, m->path);
+	}
+}
+
 static void finish(struct transaction *t)
 {
+	report_sockets(t);
 	drop_groups(t);
 	enforced_free(&t->old);
 	t->d->now = TAKE_PTR(t->next);

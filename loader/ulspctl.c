@@ -38,10 +38,13 @@ static const struct command commands[] = {
 	 "  -p, --policy FILE    decide on FILE, without a daemon\n"
 	 "  -u, --uid UID        of the process (default: the caller's)\n"
 	 "  -x, --exec PATH      executable of the process (default: none that a rule names)\n"
-	 "      --from ADDR[:PORT]  the sending end: connect, sendto: local; accept, recvfrom: peer\n"
+	 "      --from ADDR[:PORT]  the sending end: connect, sendto: local; accept, recvfrom: "
+	 "peer\n"
 	 "      --to ADDR[:PORT]    the receiving end\n"
-	 "\nOP: socket bind connect listen accept sendto recvfrom.  PROTO: tcp udp icmp raw other.\n"
-	 "ADDR is the peer's (bind, listen: the own) and PORT the remote one (bind, listen, accept,\n"
+	 "\nOP: socket bind connect listen accept sendto recvfrom.  PROTO: tcp udp icmp raw "
+	 "other.\n"
+	 "ADDR is the peer's (bind, listen: the own) and PORT the remote one (bind, listen, "
+	 "accept,\n"
 	 "recvfrom: the local one).  Runs the loaded decision; with --policy the same code here.\n",
 	 cmd_explain},
 	{"ulsp", "list|show|restart", "The programs that receive messages", NULL, cmd_ulsp},

@@ -16,6 +16,7 @@
 #include "daemon.h"
 #include "log.h"
 
+enum { MAX_FDS = 65536 };
 enum { EXIT_USAGE = 2, OPT_LOG_LEVEL = 256, OPT_CGROUP_ROOT, OPT_EPHEMERAL, OPT_VERSION };
 
 static const struct option options[] = {
@@ -40,14 +41,17 @@ static void help(void)
 {
 	puts("Usage: ulspd [OPTION]...\n\n"
 	     "Enforce a policy on groups of processes and send their networking operations to\n"
-	     "ULSPs.  What is enforced stays so when ulspd ends; `ulspctl shutdown` takes it down.\n\n"
+	     "ULSPs.  What is enforced stays so when ulspd ends; `ulspctl shutdown` takes it "
+	     "down.\n\n"
 	     "  -i, --instance NAME     own pins, control socket and run directory\n"
 	     "                          ($ULSP_INSTANCE, default system)\n"
-	     "  -p, --policy FILE|DIR   load this; a directory stands for all *.ulsp in it; without\n"
+	     "  -p, --policy FILE|DIR   load this; a directory stands for all *.ulsp in it; "
+	     "without\n"
 	     "                          it, what an earlier ulspd left pinned stays in force\n"
 	     "  -f, --foreground        don't detach from the terminal\n"
 	     "      --log-level LEVEL   error, warning, notice, info (default), debug\n"
-	     "      --cgroup-root DIR   a cgroup2 directory to take for the root ($ULSP_CGROUP_ROOT)\n"
+	     "      --cgroup-root DIR   a cgroup2 directory to take for the root "
+	     "($ULSP_CGROUP_ROOT)\n"
 	     "      --ephemeral         take everything down at the end\n"
 	     "  -h, --help              print this\n"
 	     "      --version           print the version\n\n"
@@ -158,7 +162,20 @@ static int detach(int *ret_ready_fd)
 	return 0;
 }
 
-/* stderr stays: it is where the log goes when there is no journal. */
+/* Away from the terminal and from whoever waits for our output, when the log has another place. */
+static void leave_output(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (!log_to_journal())
+		dup2(null, STDERR_FILENO);
+	close(null);
+}
+
 static void say_ready(struct daemon *d, int *ready_fd)
 {
 	sd_notifyf(0, "READY=1\nSTATUS=Enforcing generation %u, %zu groups", d->now->generation,
@@ -169,6 +186,7 @@ static void say_ready(struct daemon *d, int *ready_fd)
 		log_warning("the starting process is gone");
 	close(*ready_fd);
 	*ready_fd = -1;
+	leave_output();
 }
 
 static void put_event(sd_event **event)
@@ -226,6 +244,22 @@ static int make_absolute(const char **path)
 	return 0;
 }
 
+static void raise_limits(void)
+{
+	const struct rlimit memory = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit files;
+
+	/* maps were charged to it before 5.11 */
+	setrlimit(RLIMIT_MEMLOCK, &memory);
+	/* some 20 programs and maps a group, twice while one policy replaces another */
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < MAX_FDS) {
+		files.rlim_cur = MAX_FDS;
+		if (files.rlim_max < MAX_FDS)
+			files.rlim_max = MAX_FDS;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct settings s = {
@@ -233,7 +267,6 @@ int main(int argc, char **argv)
 			   .cgroup_root = getenv("ULSP_CGROUP_ROOT")},
 		.level = LOG_INFO,
 	};
-	const struct rlimit memory = {RLIM_INFINITY, RLIM_INFINITY};
 	int ready_fd = -1, r;
 
 	if (!s.daemon.instance || !*s.daemon.instance)
@@ -249,8 +282,7 @@ int main(int argc, char **argv)
 		log_error("ulspd needs root: BPF programs are loaded and attached");
 		return EXIT_FAILURE;
 	}
-	/* maps were charged to it before 5.11 */
-	setrlimit(RLIMIT_MEMLOCK, &memory);
+	raise_limits();
 	r = block_signals();
 	if (!r)
 		r = make_absolute(&s.daemon.policy);

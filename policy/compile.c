@@ -184,6 +184,7 @@ static int finish(struct compiler *c)
 	if (c->table.n < DEC_MIN_WORDS)
 		r = table_append(&c->table, zero, DEC_MIN_WORDS - DEC_HEADER_WORDS, &at);
 	c->table.words[DEC_H_MAGIC] = DEC_MAGIC;
+	c->table.words[DEC_H_NO_RULE] = c->table.words[DEC_H_NO_RULE + 1] = DEC_VALUE_MASK;
 	c->table.words[DEC_H_KINDS] = c->table.kinds;
 	c->table.words[DEC_H_TESTS] = c->table.tests;
 	c->table.words[DEC_H_WORDS] = (uint32_t)c->table.n;

@@ -62,7 +62,7 @@ test_decide_bpf_SRC := tests/unit/genrules.c
 
 # ulspd and ulspctl
 tests_UNIT += test_control test_server test_explain test_diag_json
-tests_SCRIPTS += control
+tests_SCRIPTS += control faults
 test_control_SRC := tests/fuzz/fuzz_control.c loader/control.c
 test_server_LIBS := kern
 test_server_SRC := loader/server.c loader/control.c loader/log.c

@@ -30,7 +30,7 @@ wanted() {
 one() {
 	local label=$1 rerun=$2 log="$out/log" rc ok bad skip t0=$SECONDS
 	shift 2
-	timeout -k 10 "${TEST_TIMEOUT:-600}" env CMOCKA_MESSAGE_OUTPUT=TAP "$@" >"$log" 2>&1 </dev/null
+	timeout -k 10 "${TEST_TIMEOUT:-1500}" env CMOCKA_MESSAGE_OUTPUT=TAP "$@" >"$log" 2>&1 </dev/null
 	rc=$?
 	# cmocka writes a skip as "not ok N # SKIP name"
 	grep -E '^(not )?ok [0-9]+.*# SKIP' "$log" >"$out/skips"

@@ -31,8 +31,9 @@ static void fail(const char *what)
 /* Everything that a handler would read. */
 static void use(const struct control_request *r)
 {
-	static const char *const strings[] = {"name", "group", "cgroup", "existing", "mode", "op",
-					      "proto", "addr", "from", "to", "exec", "ulsp", "output"};
+	static const char *const strings[] = {"name", "group", "cgroup", "existing", "mode",
+					      "op",   "proto", "addr",	 "from",     "to",
+					      "exec", "ulsp",  "output"};
 	const char *s;
 
 	if ((unsigned)r->verb >= CONTROL_VERBS || !control_verb_name(r->verb))

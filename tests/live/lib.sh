@@ -11,7 +11,7 @@ if [ -z "${ULSP_TEST_INSIDE:-}" ]; then
 	fi
 	ULSP_TEST_INSIDE=1 exec unshare --net --mount --propagation private "$0" "$@"
 fi
-cd "$(dirname "$0")/../.." || exit 1
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 ip link set lo up
 mountpoint -q /sys/fs/bpf && umount /sys/fs/bpf
 mount -t bpf bpf /sys/fs/bpf || exit 1

@@ -58,8 +58,8 @@ static void takes_requests(void **state)
 	assert_int_equal(control_int(&r, "port", -7), -7);
 	control_request_fini(&r);
 
-	assert_int_equal(feed_one("{\"v\":1,\"cmd\":\"load\",\"paths\":[\"/a\",\"/b\"]}\n", &r, why),
-			 1);
+	assert_int_equal(
+		feed_one("{\"v\":1,\"cmd\":\"load\",\"paths\":[\"/a\",\"/b\"]}\n", &r, why), 1);
 	assert_int_equal(control_count(&r, "paths"), 2);
 	assert_string_equal(control_at(&r, "paths", 1), "/b");
 	assert_null(r.text);
@@ -207,9 +207,9 @@ static void replays_corpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_requests),	 cmocka_unit_test(refuses_what_is_none),
+		cmocka_unit_test(takes_requests),	  cmocka_unit_test(refuses_what_is_none),
 		cmocka_unit_test(takes_a_text_in_pieces), cmocka_unit_test(limits_a_line),
-		cmocka_unit_test(limits_what_waits),	 cmocka_unit_test(names_instances),
+		cmocka_unit_test(limits_what_waits),	  cmocka_unit_test(names_instances),
 		cmocka_unit_test(replays_corpus),
 	};
 

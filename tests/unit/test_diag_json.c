@@ -54,7 +54,11 @@ static void survives_the_way(void **state)
 static void takes_anything(void **state)
 {
 	static const char *const texts[] = {
-		"[]", "{}", "null", "[1,null,{}]", "[{\"text\":3}]",
+		"[]",
+		"{}",
+		"null",
+		"[1,null,{}]",
+		"[{\"text\":3}]",
 		"[{\"text\":\"x\",\"severity\":\"?\",\"file\":\"f\",\"line\":-1,\"col\":0,"
 		"\"source\":\"abc\"}]",
 		"[{\"text\":\"x\",\"file\":\"f\",\"line\":1,\"col\":3,\"len\":4000000000,"

@@ -13,25 +13,26 @@
 
 #include "explain.h"
 
-static const char text[] = "group web {\n"
-			   "	allow connect tcp to 127.0.0.0/8 port 8000-8099\n"
-			   "	deny connect tcp to any port 25 errno ECONNREFUSED log\n"
-			   "	deny connect tcp to 10.0.0.0/8 from 10.1.0.0/16 errno EHOSTUNREACH\n"
-			   "	allow connect udp to any port 53 uid 1000\n"
-			   "	allow bind tcp to ::/0 port 443\n"
-			   "	allow accept tcp port 443 from 192.0.2.0/24\n"
-			   "	allow connect tcp to 2001:db8::/32\n"
-			   "	allow bind udp\n"
-			   "	default deny errno EACCES\n"
-			   "}\n"
-			   "group quiet { mode audit deny sendto udp to any port 123 }\n";
+static const char text[] =
+	"group web {\n"
+	"	allow connect tcp to 127.0.0.0/8 port 8000-8099\n"
+	"	deny connect tcp to any port 25 errno ECONNREFUSED log\n"
+	"	deny connect tcp to 10.0.0.0/8 from 10.1.0.0/16 errno EHOSTUNREACH\n"
+	"	allow connect udp to any port 53 uid 1000\n"
+	"	allow bind tcp to ::/0 port 443\n"
+	"	allow accept tcp port 443 from 192.0.2.0/24\n"
+	"	allow connect tcp to 2001:db8::/32\n"
+	"	allow bind udp\n"
+	"	default deny errno EACCES\n"
+	"}\n"
+	"group quiet { mode audit deny sendto udp to any port 123 }\n";
 
 static struct compiled *compiled;
 
 static int compile(void **state)
 {
-	struct compiled_source source = {.name = "t.ulsp", .text = text,
-					 .text_bytes = sizeof(text) - 1};
+	struct compiled_source source = {
+		.name = "t.ulsp", .text = text, .text_bytes = sizeof(text) - 1};
 
 	(void)state;
 	if (compiled_parse(&source, &compiled))

@@ -153,8 +153,9 @@ static void answers_one_after_the_other(void **state)
 		assert_string_equal(receive(f, fd), "{\"ok\":true}\n");
 	}
 	/* several at once, and a text behind a line */
-	say(f, fd, "{\"v\":1,\"cmd\":\"version\"}\n{\"v\":1,\"cmd\":\"load\",\"text_bytes\":5}\nab\nde"
-		   "{\"v\":1,\"cmd\":\"version\"}\n");
+	say(f, fd,
+	    "{\"v\":1,\"cmd\":\"version\"}\n{\"v\":1,\"cmd\":\"load\",\"text_bytes\":5}\nab\nde"
+	    "{\"v\":1,\"cmd\":\"version\"}\n");
 	assert_string_equal(receive(f, fd),
 			    "{\"ok\":true}\n{\"ok\":true,\"bytes\":5}\n{\"ok\":true}\n");
 	close(fd);
@@ -310,10 +311,14 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(answers_one_after_the_other), TEST(gives_large_answers),
-		TEST(refuses_and_closes),	   TEST(refuses_half_a_request),
-		TEST(refuses_an_endless_line),	   TEST(has_room_for_so_many),
-		TEST(bounds_a_stream),		   TEST(ends_streams_that_talk),
+		TEST(answers_one_after_the_other),
+		TEST(gives_large_answers),
+		TEST(refuses_and_closes),
+		TEST(refuses_half_a_request),
+		TEST(refuses_an_endless_line),
+		TEST(has_room_for_so_many),
+		TEST(bounds_a_stream),
+		TEST(ends_streams_that_talk),
 		TEST(is_private),
 	};
 
