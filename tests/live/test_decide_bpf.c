@@ -18,7 +18,7 @@
 #include "ulsp.skel.h"
 
 /* What the verifier walks through stays far below its limit of a million. */
-enum { INSNS_MAX = 300000, INSNS_MAX_ALL = 800000 };
+enum { INSNS_MAX = 300000, INSNS_MAX_ALL = 600000 };
 
 /* A frozen map with the table. */
 static int table_map(const struct pol_table *t)
