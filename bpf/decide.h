@@ -146,7 +146,7 @@ struct dec_test {
 	__u32 no, yes; /* leaves: DEC_RULE, DEC_NONE or DEC_CHAIN */
 	__u32 reserved;
 };
-enum { DEC_TEST_WORDS = sizeof(struct dec_test) / 4, DEC_CHAIN_MAX = 128 };
+enum { DEC_TEST_WORDS = sizeof(struct dec_test) / 4, DEC_CHAIN_MAX = 64 };
 
 /* A condition: lo <= what it is on <= hi.  Two of them tell executables and IPv6 addresses. */
 enum dec_on {

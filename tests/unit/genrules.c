@@ -279,7 +279,7 @@ static void fill(struct gen *g)
 	g->env.merge_max = chance(g, 50) ? 1 : 0;
 	address_percent = gen_below(g, 4) * 33;
 	port_percent = gen_below(g, 4) * 33;
-	rest_percent = chance(g, 50) ? 0 : gen_below(g, 40);
+	rest_percent = chance(g, 50) ? 0 : gen_below(g, g->rules_max > 30 ? 15 : 40);
 	g->group.default_verdict = chance(g, 50) ? ULSP_VERDICT_DENY : ULSP_VERDICT_ALLOW;
 	while (n--) {
 		struct pol_rule *rule =
