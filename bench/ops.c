@@ -54,7 +54,8 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: ops udp-connect|udp-sendto|tcp-connect COUNT hot|random [PORT]\n");
+		fprintf(stderr,
+			"usage: ops udp-connect|udp-sendto|tcp-connect COUNT hot|random [PORT]\n");
 		return 2;
 	}
 	count = strtoul(argv[2], NULL, 10);
@@ -63,7 +64,8 @@ int main(int argc, char **argv)
 		rnd ^= rnd << 13;
 		rnd ^= rnd >> 7;
 		rnd ^= rnd << 17;
-		dest[i] = htonl(0x7f000001u | (rnd & 0x00fefe00u) | (!strcmp(argv[3], "hot") ? 0 : rnd & 0xfe));
+		dest[i] = htonl(0x7f000001u | (rnd & 0x00fefe00u) |
+				(!strcmp(argv[3], "hot") ? 0 : rnd & 0xfe));
 	}
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	start = now_ns();

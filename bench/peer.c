@@ -60,17 +60,18 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	bpf_object__for_each_program(p, o)
-		bpf_program__set_autoload(p, !strncmp(bpf_program__name(p), argv[2], strlen(argv[2])));
+	bpf_object__for_each_program(p, o) bpf_program__set_autoload(
+		p, !strncmp(bpf_program__name(p), argv[2], strlen(argv[2])));
 	if (bpf_object__load(o) || (argc > 4 && fill(o, argv[4]))) {
 		perror("peer: load");
 		return 1;
 	}
-	bpf_object__for_each_program(p, o)
-		if (bpf_program__autoload(p) && !bpf_program__attach_cgroup(p, cg)) {
-			perror("peer: attach");
-			return 1;
-		}
+	bpf_object__for_each_program(p, o) if (bpf_program__autoload(p) &&
+					       !bpf_program__attach_cgroup(p, cg))
+	{
+		perror("peer: attach");
+		return 1;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	printf("ready %.1f ms\n", (b.tv_sec - a.tv_sec) * 1e3 + (b.tv_nsec - a.tv_nsec) / 1e6);
 	fflush(stdout);

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define ULSP_ABI 1
+#define ULSP_ABI   1
 #define ULSP_MAGIC 0x50534c55u /* "ULSP", little endian */
 
 enum ulsp_op {
@@ -48,22 +48,23 @@ enum ulsp_reason {
 };
 
 enum {
-	ULSP_MAX_GROUPS = 256,  /* groups of one instance */
-	ULSP_MAX_RINGS = 32,    /* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
-	ULSP_MAX_FILES = 256,   /* policy files that messages can name */
-	ULSP_NAME_BYTES = 64,   /* group and ULSP names, NUL included */
-	ULSP_PATH_BYTES = 256,  /* a policy file's name, NUL included, the tail when longer */
+	ULSP_MAX_GROUPS = 256, /* groups of one instance */
+	ULSP_MAX_RINGS = 32,   /* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
+	ULSP_MAX_FILES = 256,  /* policy files that messages can name */
+	ULSP_NAME_BYTES = 64,  /* group and ULSP names, NUL included */
+	ULSP_PATH_BYTES = 256, /* a policy file's name, NUL included, the tail when longer */
 	ULSP_COMM_BYTES = 16,
 	ULSP_RING_MONITOR = 0,
 };
 
 /* Message flags. */
 enum {
-	ULSP_MSG_AUDIT = 1 << 0,   /* audit mode: the verdict was recorded, not enforced */
-	ULSP_MSG_ASK = 1 << 1,     /* this ULSP is asked for a verdict */
-	ULSP_MSG_LOG = 1 << 2,     /* the rule says log */
-	ULSP_MSG_MAPPED = 1 << 3,  /* IPv4 address given as ::ffff:a.b.c.d */
-	ULSP_MSG_NO_TASK = 1 << 4, /* no process context: pid... are those that made the socket, or 0 */
+	ULSP_MSG_AUDIT = 1 << 0,  /* audit mode: the verdict was recorded, not enforced */
+	ULSP_MSG_ASK = 1 << 1,	  /* this ULSP is asked for a verdict */
+	ULSP_MSG_LOG = 1 << 2,	  /* the rule says log */
+	ULSP_MSG_MAPPED = 1 << 3, /* IPv4 address given as ::ffff:a.b.c.d */
+	ULSP_MSG_NO_TASK =
+		1 << 4, /* no process context: pid... are those that made the socket, or 0 */
 };
 
 /*
@@ -102,19 +103,19 @@ struct ulsp_msg {
 	__u32 uid;
 	__u32 gid;
 	char comm[ULSP_COMM_BYTES];
-	__u32 slot;       /* verdict slot, ULSP_NO_SLOT when none waits */
-	__u32 bytes;      /* length of a datagram where the hook knows it, else 0 */
-	__u64 start_ns;   /* the process's start, with tgid names a process for good */
-	__u32 cache_ms;   /* longest time that the rule lets a verdict live, 0: not said */
+	__u32 slot;	/* verdict slot, ULSP_NO_SLOT when none waits */
+	__u32 bytes;	/* length of a datagram where the hook knows it, else 0 */
+	__u64 start_ns; /* the process's start, with tgid names a process for good */
+	__u32 cache_ms; /* longest time that the rule lets a verdict live, 0: not said */
 	__u32 reserved;
 };
 #define ULSP_NO_SLOT 0xffffffffu
 
 /* What a cached verdict covers. */
 enum ulsp_scope {
-	ULSP_SCOPE_FLOW = 0,        /* operation, protocol, remote (bind: local) address and port */
+	ULSP_SCOPE_FLOW = 0,	    /* operation, protocol, remote (bind: local) address and port */
 	ULSP_SCOPE_DESTINATION = 1, /* operation, protocol, address; every port */
-	ULSP_SCOPE_PROCESS = 2,     /* operation, one process; every address */
+	ULSP_SCOPE_PROCESS = 2,	    /* operation, one process; every address */
 	ULSP_SCOPE_PROCESS_FLOW = 3, /* the flow, of one process */
 	ULSP_SCOPE_COUNT
 };
@@ -136,11 +137,11 @@ struct ulsp_cache_key {
 };
 
 struct ulsp_cache_entry {
-	__u64 expires_ns;  /* CLOCK_MONOTONIC; 0 never matches */
-	__u32 generation;  /* void unless it is the deciding program's */
-	__u8 verdict;      /* ULSP_VERDICT_ALLOW or _DENY; anything else is void */
+	__u64 expires_ns; /* CLOCK_MONOTONIC; 0 never matches */
+	__u32 generation; /* void unless it is the deciding program's */
+	__u8 verdict;	  /* ULSP_VERDICT_ALLOW or _DENY; anything else is void */
 	__u8 reserved;
-	__s16 error;       /* negative errno of a denial, -4095..-1 */
+	__s16 error; /* negative errno of a denial, -4095..-1 */
 };
 
 /*
@@ -166,15 +167,15 @@ struct ulsp_page {
 	__u32 magic;
 	__u32 abi;
 	__u64 heartbeat_ns; /* CLOCK_MONOTONIC, each ULSP_HEARTBEAT_NS; 0: down */
-	__u32 scopes;       /* bit per ulsp_scope that the cache may hold */
+	__u32 scopes;	    /* bit per ulsp_scope that the cache may hold */
 	__u32 pid;
 	__u64 received; /* messages taken from the ring */
-	__u64 lost;     /* gaps seen in sequence numbers */
+	__u64 lost;	/* gaps seen in sequence numbers */
 	__u64 verdicts; /* given */
-	__u64 late;     /* verdicts that came after the deadline or for an old generation */
+	__u64 late;	/* verdicts that came after the deadline or for an old generation */
 	__u8 reserved[4096 - 56];
 };
-#define ULSP_HEARTBEAT_NS 1000000000ull
+#define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull
 
 /* Group control: one per group, mmapped; programs read mode and watch. */
@@ -211,11 +212,11 @@ struct ulsp_meta {
 	__u32 magic;
 	__u32 abi;
 	__u32 generation; /* of the policy that is fully swapped in */
-	__u32 nrings;     /* rings in use, monitor included */
+	__u32 nrings;	  /* rings in use, monitor included */
 	__u64 reserved;
 };
 
-#define ULSP_SIZE(type, bytes) \
+#define ULSP_SIZE(type, bytes)                                                                     \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed size: raise ULSP_ABI")
 #define ULSP_AT(type, field, at)                                                                   \
 	_Static_assert(__builtin_offsetof(struct type, field) == (at),                             \

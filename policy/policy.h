@@ -32,12 +32,12 @@ enum pol_severity { POL_ERROR, POL_WARNING, POL_NOTE };
 
 struct pol_diag {
 	enum pol_severity severity;
-	char *file;  /* name as messages show it; NULL: no place */
+	char *file; /* name as messages show it; NULL: no place */
 	uint32_t line, col, len;
-	char *text;   /* one line, no newline, no "error:" */
-	char *source; /* the line it points into, clipped, without newline, or NULL */
+	char *text;	    /* one line, no newline, no "error:" */
+	char *source;	    /* the line it points into, clipped, without newline, or NULL */
 	uint32_t source_at; /* bytes of the line that were clipped before `source` */
-	uint16_t order;     /* of the file, for sorting */
+	uint16_t order;	    /* of the file, for sorting */
 };
 
 struct pol_sources; /* texts and names of what was parsed; shared by policy and diagnostics */
@@ -60,8 +60,8 @@ void pol_diags_fini(struct pol_diags *d);
  */
 void pol_diags_use(struct pol_diags *d, const struct pol_policy *p);
 __attribute__((format(printf, 4, 5))) void pol_diag_add(struct pol_diags *d, enum pol_severity sev,
-							 const struct pol_loc *loc,
-							 const char *format, ...);
+							const struct pol_loc *loc,
+							const char *format, ...);
 /* "file:line:col: error: text", the source line, a caret line; colour by SGR when asked. */
 void pol_diags_print(const struct pol_diags *d, FILE *out, bool colour);
 
@@ -84,7 +84,7 @@ struct pol_uids {
  * matches nothing.  Rules may share one array: it is the policy's.
  */
 struct pol_addrs {
-	bool any; /* no constraint at all; ranges empty */
+	bool any;		   /* no constraint at all; ranges empty */
 	const struct pol_range *v; /* sorted, disjoint, not adjacent, v4 before v6 */
 	size_t n;
 };
@@ -98,14 +98,14 @@ enum pol_fail { POL_DOWN_DENY, POL_DOWN_ALLOW, POL_DOWN_HOLD };
 
 struct pol_rule {
 	struct pol_loc loc;
-	uint32_t id; /* stable: hash of group and canonical text, never 0, unique in the policy */
-	uint32_t ops;    /* bit per enum ulsp_op */
+	uint32_t id;  /* stable: hash of group and canonical text, never 0, unique in the policy */
+	uint32_t ops; /* bit per enum ulsp_op */
 	uint32_t protos; /* bit per enum ulsp_proto; "any" sets all */
 	enum ulsp_verdict verdict;
 	bool limit; /* limit RATE rule: verdict is deny when over the rate */
 	bool log;
-	int error;     /* positive errno, 0: not given (EPERM) */
-	char *ulsp;    /* ask, serve */
+	int error;	     /* positive errno, 0: not given (EPERM) */
+	char *ulsp;	     /* ask, serve */
 	uint32_t ulsp_index; /* in pol_policy.ulsps */
 	struct pol_addrs to, from;
 	struct pol_portset to_ports, from_ports;
@@ -122,20 +122,27 @@ struct pol_rule {
 	bool down_given;
 	uint64_t down_hold_ms;
 	uint64_t rate_per_hour; /* limit: exact for /s, /m and /h */
-	uint32_t burst; /* 0: not given */
+	uint32_t burst;		/* 0: not given */
 };
 
 enum {
-	POL_ISOLATE_SIGNAL = 1 << 0, POL_ISOLATE_PTRACE = 1 << 1, POL_ISOLATE_UNIX = 1 << 2,
-	POL_ISOLATE_IPC = 1 << 3, POL_ISOLATE_SHM = 1 << 4, POL_ISOLATE_FIFO = 1 << 5,
-	POL_ISOLATE_LOOPBACK = 1 << 6, POL_ISOLATE_KEY = 1 << 7, POL_ISOLATE_PROC = 1 << 8,
+	POL_ISOLATE_SIGNAL = 1 << 0,
+	POL_ISOLATE_PTRACE = 1 << 1,
+	POL_ISOLATE_UNIX = 1 << 2,
+	POL_ISOLATE_IPC = 1 << 3,
+	POL_ISOLATE_SHM = 1 << 4,
+	POL_ISOLATE_FIFO = 1 << 5,
+	POL_ISOLATE_LOOPBACK = 1 << 6,
+	POL_ISOLATE_KEY = 1 << 7,
+	POL_ISOLATE_PROC = 1 << 8,
 	POL_ISOLATE_ALL = (1 << 9) - 1,
 };
 
 struct pol_member {
 	struct pol_loc loc;
-	bool exec;   /* executable path; else a cgroup path */
-	char *path; /* cgroup: relative to the cgroup2 root, no leading or trailing '/', may be a glob */
+	bool exec;  /* executable path; else a cgroup path */
+	char *path; /* cgroup: relative to the cgroup2 root, no leading or trailing '/', may be a
+		       glob */
 };
 
 struct pol_group {
@@ -168,7 +175,7 @@ struct pol_ulsp {
 	char *user; /* NULL: nobody */
 	enum pol_restart restart;
 	uint64_t ring_bytes; /* power of two, at least a page; 0: not given (1 MiB) */
-	bool asked; /* some rule asks or serves it; otherwise it receives `log` messages */
+	bool asked;	     /* some rule asks or serves it; otherwise it receives `log` messages */
 };
 
 struct pol_arena;
@@ -237,7 +244,7 @@ struct pol_env {
 /* Which programs a group needs. */
 enum {
 	POL_NEED_SOCKET = 1 << 0,   /* sock_create */
-	POL_NEED_BIND = 1 << 1,     /* bind4/6, post_bind4/6 */
+	POL_NEED_BIND = 1 << 1,	    /* bind4/6, post_bind4/6 */
 	POL_NEED_CONNECT = 1 << 2,  /* connect4/6 */
 	POL_NEED_SENDTO = 1 << 3,   /* sendmsg4/6 */
 	POL_NEED_LISTEN = 1 << 4,   /* sockops and the ingress check of SYNs */
@@ -249,9 +256,9 @@ enum {
 struct pol_table {
 	uint32_t *words;
 	size_t nwords;
-	size_t nrules;         /* rule records: the index space of counters and results */
+	size_t nrules;		       /* rule records: the index space of counters and results */
 	const struct pol_rule **rules; /* by record; NULL: default or implied */
-	unsigned needs;        /* POL_NEED_* */
+	unsigned needs;		       /* POL_NEED_* */
 };
 
 /*
@@ -264,8 +271,9 @@ void pol_table_free(struct pol_table **t);
 
 struct dec_key;
 /* The oracle: a plain walk over the rules.  Returns the index of the rule record. */
-uint32_t pol_oracle(const struct pol_policy *p, const struct pol_group *g, const struct pol_table *t,
-		    const struct pol_env *env, const struct dec_key *key);
+uint32_t pol_oracle(const struct pol_policy *p, const struct pol_group *g,
+		    const struct pol_table *t, const struct pol_env *env,
+		    const struct dec_key *key);
 
 /* Warnings about rules that no operation can reach, each naming the rule that hides it. */
 int pol_check_reachable(const struct pol_policy *p, const struct pol_group *g,

@@ -127,9 +127,9 @@ void ulsp_message_unref(struct ulsp_message **m);
 /* ---- verdicts: in the handler or later, on a message that asks ---- */
 
 enum ulsp_cover {
-	ULSP_COVER_FLOW,         /* operation, protocol, address and port; of every process */
-	ULSP_COVER_DESTINATION,  /* operation, protocol and address; every port */
-	ULSP_COVER_PROCESS,      /* operation of this process; every address */
+	ULSP_COVER_FLOW,	 /* operation, protocol, address and port; of every process */
+	ULSP_COVER_DESTINATION,	 /* operation, protocol and address; every port */
+	ULSP_COVER_PROCESS,	 /* operation of this process; every address */
 	ULSP_COVER_PROCESS_FLOW, /* the flow, of this process */
 };
 

@@ -121,7 +121,7 @@ static int try_sendto(int fd, const char *proto, struct sockaddr_storage *ss, so
 		buf[4] = 1;
 		/* the checksum of an echo request of otherwise zero bytes */
 		if (buf[0] == ICMP_ECHO) {
-			uint16_t sum = htons((uint16_t)~((ICMP_ECHO << 8) + (1 << 8)));
+			uint16_t sum = htons((uint16_t) ~((ICMP_ECHO << 8) + (1 << 8)));
 
 			memcpy(buf + 2, &sum, 2);
 		}
