@@ -128,7 +128,7 @@ for n in 1 100 10000 100000 10k-mixed; do
 done
 stop_daemon TERM
 
-for b in decide ring backstop; do
+for b in decide ring; do
 	if [ -x "$BUILD/bench/$b" ]; then
 		echo
 		echo "== $b"
