@@ -54,22 +54,28 @@ static void on_cgroups(void *ctx)
 	enforced_follow(d->now, d->instance, &d->root, d->members);
 }
 
+static void log_diag(const struct pol_diag *g)
+{
+	static const char *const words[] = {
+		[POL_ERROR] = "error", [POL_WARNING] = "warning", [POL_NOTE] = "note"};
+	int level = g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING;
+
+	if (g->file && g->line)
+		log_at(level, "%s:%u:%u: %s: %s", g->file, g->line, g->col, words[g->severity],
+		       g->text);
+	else
+		log_at(level, "%s: %s", words[g->severity], g->text);
+}
+
 static int load(struct daemon *d, struct err *e)
 {
 	const struct compiled_source source = {.paths = &d->options.policy, .npaths = 1};
 	struct pol_diags diags;
 	int r = transaction_load(d, &source, &diags, e);
+	const struct pol_diags *said = r ? &diags : &d->now->compiled->diags;
 
-	for (size_t i = 0; i < diags.n; i++) {
-		const struct pol_diag *g = &diags.v[i];
-
-		log_at(g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING, "%s:%u:%u: %s: %s",
-		       g->file ? g->file : d->options.policy, g->line, g->col,
-		       g->severity == POL_ERROR	 ? "error"
-		       : g->severity == POL_NOTE ? "note"
-						 : "warning",
-		       g->text);
-	}
+	for (size_t i = 0; i < said->n; i++)
+		log_diag(&said->v[i]);
 	pol_diags_fini(&diags);
 	if (!r)
 		log_notice("loaded %s: generation %u, %zu groups", d->options.policy,
@@ -199,12 +205,15 @@ static void rmdir_parent(const char *path)
 /* The socket is gone already; what a refused program's log needs stays. */
 static void remove_run_files(const char *instance)
 {
-	char dir[PATH_MAX], lock[PATH_MAX + 8];
+	static const char *const files[] = {"lock", "log"};
+	char dir[PATH_MAX], path[PATH_MAX + 8];
 
 	if (instance_run_dir(instance, dir, sizeof(dir)))
 		return;
-	snprintf(lock, sizeof(lock), "%s/lock", dir);
-	unlink(lock);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
 	rmdir(dir);
 }
 

@@ -48,7 +48,8 @@ static void help(void)
 	     "  -p, --policy FILE|DIR   load this; a directory stands for all *.ulsp in it; "
 	     "without\n"
 	     "                          it, what an earlier ulspd left pinned stays in force\n"
-	     "  -f, --foreground        don't detach from the terminal\n"
+	     "  -f, --foreground        don't detach from the terminal; else the log goes to the\n"
+	     "                          journal, or to the file log in the run directory\n"
 	     "      --log-level LEVEL   error, warning, notice, info (default), debug\n"
 	     "      --cgroup-root DIR   a cgroup2 directory to take for the root "
 	     "($ULSP_CGROUP_ROOT)\n"
@@ -162,18 +163,30 @@ static int detach(int *ret_ready_fd)
 	return 0;
 }
 
-/* Away from the terminal and from whoever waits for our output, when the log has another place. */
-static void leave_output(void)
+/* Where the log goes without a terminal and without a journal. */
+static int open_log_file(const char *instance)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char dir[PATH_MAX], path[PATH_MAX + 8];
+
+	if (instance_run_dir(instance, dir, sizeof(dir)))
+		return -1;
+	snprintf(path, sizeof(path), "%s/log", dir);
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* Away from the terminal and from whoever waits for our output. */
+static void leave_output(const char *instance)
+{
+	scoped(scope_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	scoped(scope_close) int file = -1;
 
 	if (null < 0)
 		return;
+	if (log_to_journal())
+		file = open_log_file(instance);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	if (!log_to_journal())
-		dup2(null, STDERR_FILENO);
-	close(null);
+	dup2(file >= 0 ? file : null, STDERR_FILENO);
 }
 
 static void say_ready(struct daemon *d, int *ready_fd)
@@ -186,7 +199,7 @@ static void say_ready(struct daemon *d, int *ready_fd)
 		log_warning("the starting process is gone");
 	close(*ready_fd);
 	*ready_fd = -1;
-	leave_output();
+	leave_output(d->options.instance);
 }
 
 static void put_event(sd_event **event)

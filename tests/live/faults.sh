@@ -57,6 +57,31 @@ is "pins, generation, names and ULSPs are as before" "$before" "$(picture)"
 sleep 0.5
 is "the new ULSP has ended" "" "$(pgrep -P "$DAEMON")"
 
+# two groups that come to match one cgroup: the first keeps it, said once
+cat >"$TMP/both.ulsp" <<E2
+group one { members cgroup "$ID/dup*" default deny errno EIO }
+group two { members cgroup "$ID/*up" default deny errno ENOSPC }
+E2
+is "two patterns that match nothing yet load" 0 "$(ctl load "$TMP/both.ulsp" >/dev/null 2>&1; echo $?)"
+mkdir "$CG/dup"
+kept() { [ "$(tcp "$CG/dup")" = EIO ]; }
+until_true 5 kept
+mkdir "$CG/dup2"
+sleep 0.3
+is "a cgroup that both match is the first's" EIO "$(tcp "$CG/dup")"
+is "which is logged once" 1 "$(grep -c 'belongs to group one already' "$TMP/ulspd.log")"
+rmdir "$CG/dup2"
+ctl group detach one "$ID/dup" >/dev/null
+mkdir "$CG/dup3"
+given() { [ "$(tcp "$CG/dup")" = ENOSPC ]; }
+until_true 5 given
+is "and is the other's when the first lets it go" ENOSPC "$(tcp "$CG/dup")"
+out=$(ctl load "$TMP/both.ulsp" 2>&1)
+is "a load that finds both matching is refused" 1 "$?"
+like "with the place" 'both.ulsp:2:[0-9]+: error: .*dup.* group one' "$out"
+rmdir "$CG/dup" "$CG/dup3"
+ctl load "$TMP/policy.ulsp" >/dev/null
+
 # killed while it loads: one policy or the other, and the next daemon knows which
 sed 's/EHOSTUNREACH/ENETUNREACH/' "$TMP/policy.ulsp" >"$TMP/other.ulsp"
 bad='' seen=''
