@@ -6,7 +6,7 @@ bench_PROGRAMS += decide
 bench_BPF += decide
 bench_decide_LIBS := policy
 bench_PROGRAMS += ring
-bench_ring_LIBS := kern
+bench_ring_LIBS := kern ulsp
 
 define bench_rules
 $(BUILD)/bench/$(1): $$(call objs,bench/$(1).c $$(bench_$(1)_SRC)) $$(foreach l,$$(bench_$(1)_LIBS),$$(LIBS_$$(l)))

@@ -11,32 +11,29 @@
  * ring full all the time; then with a consumer on another CPU.  The accounts
  * must close: given out = received + lost.
  *
- * A message that finds its consumer has taken all before it wakes the consumer,
- * asleep or not, and the wake-up costs far more than the message.  So the last
- * consumer gives a message back to the ring only when it has the next one, or
- * before it goes to sleep.
+ * The first two consumers use libbpf's ring_buffer, counting only.  The last is
+ * a ULSP: libulsp with a handler that counts.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <netinet/ip.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "image_priv.h"
+#include "ulsp.h"
 
 enum { ROUNDS = 5, BATCH = 100000 };
 
-static const char policy[] = "group g {\ndeny sendto any to 192.0.2.0/24\ndefault allow\n}\n";
+static const char policy[] = "group g {\ndeny sendto any to 192.0.2.0/24\ndefault allow log\n}\n";
 
 static uint64_t now_ns(void)
 {
@@ -63,12 +60,14 @@ static int die(const char *what, const struct err *e)
 
 /* ---- the consumer ---- */
 
-enum how { POLLING, SLEEPING, HOLDING_BACK };
+enum how { POLLING, SLEEPING, LIBRARY };
 
 struct consumer {
 	int ring;
 	enum how how;
-	atomic_bool stop;
+	struct instance *instance;
+	struct ulsp_maps *maps; /* LIBRARY: those of its ULSP */
+	atomic_bool up, stop;
 	uint64_t received;
 };
 
@@ -82,92 +81,62 @@ static int take(void *ctx, void *data, size_t bytes)
 	return 0;
 }
 
-/* The kernel's layout: a page with the consumer's place, one with the producer's, the data twice.
- */
-struct view {
-	_Atomic(unsigned long) *consumer, *producer;
-	const char *data;
-	unsigned long mask;
-};
-
-static int view_open(int ring, struct view *v)
+static int take_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 {
-	struct bpf_map_info info = {};
-	__u32 size = sizeof(info);
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *at;
-
-	if (bpf_obj_get_info_by_fd(ring, &info, &size))
-		return -1;
-	v->mask = info.max_entries - 1;
-	at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
-	v->consumer = (void *)at;
-	at = mmap(NULL, page + 2ul * info.max_entries, PROT_READ, MAP_SHARED, ring, (off_t)page);
-	v->producer = (void *)at;
-	v->data = at + page;
-	return at == MAP_FAILED ? -1 : 0;
+	(void)u;
+	(void)m;
+	return take(ctx, NULL, 0);
 }
 
-/* Takes what is there; the place that all of it reaches to, not yet given back. */
-static unsigned long drain(struct view *v, unsigned long from, struct consumer *c)
+/* As ulspd would hand them over. */
+static struct ulsp *open_handle(struct consumer *c)
 {
-	unsigned long end = atomic_load_explicit(v->producer, memory_order_acquire);
-	unsigned long last = atomic_load_explicit(v->consumer, memory_order_relaxed);
+	struct ulsp_options o = {.size = sizeof(o), .handler = take_message, .ctx = c};
+	struct ulsp *u = NULL;
+	char text[128];
+	int r;
 
-	while (from < end) {
-		const _Atomic(uint32_t) *header = (const void *)(v->data + (from & v->mask));
-		uint32_t n = atomic_load_explicit(header, memory_order_acquire);
-
-		if (n & BPF_RINGBUF_BUSY_BIT)
-			break;
-		if (!(n & BPF_RINGBUF_DISCARD_BIT))
-			take(c, NULL, 0);
-		last = from;
-		from += ((n & ~BPF_RINGBUF_DISCARD_BIT) + BPF_RINGBUF_HDR_SZ + 7) & ~7ul;
-		if (from - *v->consumer > v->mask / 2) /* room for the producer */
-			atomic_store_explicit(v->consumer, last, memory_order_release);
+	snprintf(text, sizeof(text), "ring=%d page=%d cache=%d groups=%d files=%d streams=%d",
+		 c->maps->ring, c->maps->page, c->maps->cache, c->instance->groups,
+		 c->instance->files, c->instance->streams);
+	setenv("ULSP_FDS", text, 1);
+	snprintf(text, sizeof(text), "%u", c->maps->slot);
+	setenv("ULSP_RING", text, 1);
+	snprintf(text, sizeof(text), "%d", ULSP_ABI);
+	setenv("ULSP_ABI", text, 1);
+	setenv("ULSP_NAME", "sink", 1);
+	r = ulsp_open(&o, &u);
+	if (r) {
+		errno = -r;
+		exit(die("ulsp_open", NULL));
 	}
-	if (last > *v->consumer)
-		atomic_store_explicit(v->consumer, last, memory_order_release);
-	return from;
+	return u;
 }
 
-static void consume_holding_back(struct consumer *c)
+static void consume_by_library(struct consumer *c)
 {
-	enum { SPINS = 20000 }; /* looks before it sleeps: some 20 us */
-	struct pollfd p = {.fd = c->ring, .events = POLLIN};
-	unsigned long at;
-	struct view v;
-	int idle = 0;
+	struct ulsp *u = open_handle(c);
 
-	if (view_open(c->ring, &v))
-		return;
-	at = *v.consumer;
-	while (!atomic_load(&c->stop)) {
-		unsigned long to = drain(&v, at, c);
-
-		idle = to == at ? idle + 1 : 0;
-		at = to;
-		if (idle < SPINS)
-			continue;
-		/* All is given back, then looked at once more: a message after that wakes. */
-		atomic_store(v.consumer, at);
-		if (atomic_load(v.producer) == at)
-			poll(&p, 1, 10);
-		idle = 0;
-	}
-	at = drain(&v, at, c);
-	atomic_store(v.consumer, at);
+	atomic_store(&c->up, true);
+	while (!atomic_load(&c->stop))
+		ulsp_dispatch(u, 10);
+	while (ulsp_dispatch(u, 0) > 0)
+		;
+	ulsp_close(&u);
 }
 
 static void *consume(void *arg)
 {
 	struct consumer *c = arg;
-	struct ring_buffer *rb = ring_buffer__new(c->ring, take, c, NULL);
+	struct ring_buffer *rb;
 
 	pin_to(1);
-	if (c->how == HOLDING_BACK)
-		consume_holding_back(c);
+	if (c->how == LIBRARY) {
+		consume_by_library(c);
+		return NULL;
+	}
+	rb = ring_buffer__new(c->ring, take, c, NULL);
+	atomic_store(&c->up, true);
 	while (rb && !atomic_load(&c->stop)) {
 		if (c->how == POLLING)
 			ring_buffer__consume(rb);
@@ -252,31 +221,34 @@ static double with_room(int prog, int ring, uint64_t n)
 	return v[ROUNDS / 2];
 }
 
-static void with_consumer(const char *name, struct instance *i, int prog, uint32_t slot, int ring,
-			  enum how how, uint64_t n)
+static void with_consumer(const char *name, struct consumer *c, int prog, uint32_t slot, uint64_t n)
 {
-	const struct ulsp_stream *s = &i->stream[slot * ULSP_MAX_RINGS + ULSP_RING_MONITOR];
-	struct consumer c = {.ring = ring, .how = how};
-	uint64_t seq = s->seq, lost = s->lost, start;
+	uint32_t ring = c->maps ? c->maps->slot : ULSP_RING_MONITOR;
+	const struct ulsp_stream *s = &c->instance->stream[slot * ULSP_MAX_RINGS + ring];
+	uint64_t seq, lost, start;
 	pthread_t thread;
 	double seconds, ns;
 
-	pthread_create(&thread, NULL, consume, &c);
-	usleep(50000);
-	c.received = 0;
+	pthread_create(&thread, NULL, consume, c);
+	while (!atomic_load(&c->up))
+		usleep(1000);
+	usleep(50000); /* what was left in the ring is taken */
+	c->received = 0;
+	seq = s->seq;
+	lost = s->lost;
 	start = now_ns();
 	ns = produce(prog, n);
 	seconds = (double)(now_ns() - start) / 1e9;
-	atomic_store(&c.stop, true);
+	atomic_store(&c->stop, true);
 	pthread_join(thread, NULL);
 	seq = s->seq - seq;
 	lost = s->lost - lost;
 	printf("%-28s %6.1f ns/message  %5.2f M/s received  lost %5.2f %%  accounts %s\n", name, ns,
-	       (double)c.received / seconds / 1e6, 100.0 * (double)lost / (double)seq,
-	       c.received + lost == seq ? "close" : "DO NOT CLOSE");
+	       (double)c->received / seconds / 1e6, 100.0 * (double)lost / (double)seq,
+	       c->received + lost == seq ? "close" : "DO NOT CLOSE");
 }
 
-static int run(struct instance *i, uint64_t n)
+static struct image *load(struct instance *i, uint32_t slot, uint32_t generation, uint32_t rings)
 {
 	struct pol_policy *p = NULL;
 	struct pol_table *table = NULL;
@@ -284,20 +256,39 @@ static int run(struct instance *i, uint64_t n)
 	struct pol_env env = {};
 	struct image *im = NULL;
 	struct err e = {};
-	double quiet, full, room;
-	uint32_t slot;
-	int prog;
 
 	if (pol_parse_text("bench", policy, sizeof(policy) - 1, NULL, &diags, &p) ||
 	    pol_compile(p, pol_find_group(p, "g"), &env, &diags, &table))
-		return die("policy", NULL);
-	if (instance_group_slot(i, "g", &slot, &e))
-		return die("slot", &e);
-	const struct image_spec spec = {
-		.group = "g", .slot = slot, .generation = 1, .table = table};
+		exit(die("policy", NULL));
+	const struct image_spec spec = {.group = "g",
+					.slot = slot,
+					.generation = generation,
+					.table = table,
+					.log_rings = rings};
 	if (image_load(i, &spec, &im, &e))
-		return die("load", &e);
-	prog = im->prog[HOOK_EGRESS];
+		exit(die("load", &e));
+	pol_table_free(&table);
+	pol_free(&p);
+	pol_diags_fini(&diags);
+	return im;
+}
+
+static int run(struct instance *i, uint64_t n)
+{
+	struct consumer polling = {.ring = i->monitor, .how = POLLING, .instance = i};
+	struct consumer sleeping = {.ring = i->monitor, .how = SLEEPING, .instance = i};
+	struct ulsp_maps maps;
+	struct consumer library = {.how = LIBRARY, .instance = i, .maps = &maps};
+	struct image *unlogged, *logged;
+	double quiet, full, room;
+	struct err e = {};
+	uint32_t slot;
+	int prog;
+
+	if (instance_group_slot(i, "g", &slot, &e) || instance_ulsp_maps(i, "sink", 0, &maps, &e))
+		return die("instance", &e);
+	unlogged = load(i, slot, 1, 0);
+	prog = unlogged->prog[HOOK_EGRESS];
 	quiet = median(prog, n);
 	printf("%-28s %6.1f ns/packet\n", "no message", quiet);
 	i->group[slot].watch = 1;
@@ -306,13 +297,13 @@ static int run(struct instance *i, uint64_t n)
 	room = with_room(prog, i->monitor, n / 4);
 	printf("%-28s %6.1f ns/packet, %.1f ns more\n", "message, ring has room", room,
 	       room - quiet);
-	with_consumer("message, polling consumer", i, prog, slot, i->monitor, POLLING, n);
-	with_consumer("message, sleeping consumer", i, prog, slot, i->monitor, SLEEPING, n);
-	with_consumer("message, held back", i, prog, slot, i->monitor, HOLDING_BACK, n);
-	image_free(&im);
-	pol_table_free(&table);
-	pol_free(&p);
-	pol_diags_fini(&diags);
+	with_consumer("message, polling consumer", &polling, prog, slot, n);
+	with_consumer("message, sleeping consumer", &sleeping, prog, slot, n);
+	i->group[slot].watch = 0;
+	logged = load(i, slot, 2, 1u << maps.slot);
+	with_consumer("message, libulsp", &library, logged->prog[HOOK_EGRESS], slot, n);
+	image_free(&logged);
+	image_free(&unlogged);
 	return 0;
 }
 

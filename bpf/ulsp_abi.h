@@ -173,7 +173,8 @@ struct ulsp_page {
 	__u64 lost;	/* gaps seen in sequence numbers */
 	__u64 verdicts; /* given */
 	__u64 late;	/* verdicts that came after the deadline or for an old generation */
-	__u8 reserved[4096 - 56];
+	__u64 taken;	/* the ring up to here: what the ring says is given back may be behind */
+	__u8 reserved[4096 - 64];
 };
 #define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull

@@ -128,6 +128,8 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	m->mapped = page;
 	m->mapped->magic = ULSP_MAGIC;
 	m->mapped->abi = ULSP_ABI;
+	if (old < 0 || map_id(old) != map_id(m->ring))
+		m->mapped->taken = 0; /* of a ring that is gone */
 	slot = m->slot;
 	/* The ring last: what finds it finds page and cache too. */
 	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||

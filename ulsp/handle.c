@@ -241,13 +241,15 @@ bool ulsp_deliver(struct ulsp *u, const void *record, size_t bytes, int number)
 static int dispatch_once(struct ulsp *u, int timeout_ms)
 {
 	struct epoll_event events[SOURCES];
-	bool ring = false, stop = false;
+	bool ring, stop = false, lingered;
 	uint64_t ticks;
 	int n;
 
 	if (!u->backend)
 		return -ENOTCONN;
-	n = epoll_wait(u->epoll_fd, events, SOURCES, timeout_ms);
+	lingered = timeout_ms && u->backend->linger && u->backend->linger(u);
+	ring = lingered;
+	n = epoll_wait(u->epoll_fd, events, SOURCES, lingered ? 0 : timeout_ms);
 	if (n < 0)
 		return -errno;
 	for (int i = 0; i < n; i++) {
@@ -272,6 +274,8 @@ static int dispatch_once(struct ulsp *u, int timeout_ms)
 	u->error = 0;
 	if (ring)
 		u->backend->drain(u);
+	if (!timeout_ms && !lingered && u->backend && u->backend->settle)
+		u->backend->settle(u); /* the caller may wait for the descriptor */
 	return u->error ? u->error : u->count;
 }
 

@@ -25,6 +25,10 @@ enum { ULSP_BATCH = 1024 };
 struct ulsp_backend {
 	/* Hand what is there to ulsp_deliver() until that says stop. */
 	void (*drain)(struct ulsp *u);
+	/* Before a sleep: wait a moment where that pays; true: messages are there.  NULL: never. */
+	bool (*linger)(struct ulsp *u);
+	/* The descriptor is readable only while messages are there.  NULL: always so. */
+	void (*settle)(struct ulsp *u);
 	int (*put)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cache_key *key,
 		   const struct ulsp_cache_entry *entry, uint32_t ttl_ms);
 	/* Each second, and at close with alive == false. */

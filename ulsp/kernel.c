@@ -10,10 +10,10 @@
  * read-only file isn't one to it: EINVAL, 6.18 still): they are looked up.
  */
 #include "handle.h"
+#include "ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 enum { FD_RING, FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FDS };
 
@@ -39,11 +38,23 @@ static const struct {
 	[FD_STREAMS] = {"streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_stream)},
 };
 
+/*
+ * A short wait for the next message before a sleep costs less than the wake-up, where messages
+ * follow each other.  Where they don't it is tried now and then only.
+ */
+enum { LINGER_NS = 20000, LINGER_PAUSES = 4, LINGER_CREDIT = 8, LINGER_RETRY = 32 };
+struct pause {
+	bool warm;	     /* the last drain took something */
+	unsigned int credit; /* waits that may fail before they are held off */
+	unsigned int held;   /* waits held off since */
+};
+
 struct kernel {
 	int fds[FDS];
 	uint32_t entries[FDS];
 	uint32_t ring_number;
-	struct ring_buffer *ring;
+	struct ulsp_ring ring;
+	struct pause pause;
 	struct ulsp_page *page;
 	/* Names as the messages of a generation have them: a slot is given anew only by a reload.
 	 */
@@ -192,9 +203,8 @@ static bool kernel_sent(const struct ulsp *u, uint32_t group, uint64_t *ret)
 static bool kernel_empty(const struct ulsp *u)
 {
 	const struct kernel *k = u->impl;
-	struct pollfd p = {.fd = k->fds[FD_RING], .events = POLLIN};
 
-	return poll(&p, 1, 0) == 0;
+	return ulsp_ring_empty(&k->ring);
 }
 
 /*
@@ -216,19 +226,16 @@ static void start_tracks(struct ulsp *u)
 			ulsp_track_start(&u->tracks[i], sent[i] + 1);
 }
 
-static int on_record(void *ctx, void *data, size_t bytes)
+static bool on_record(void *ctx, const void *record, size_t bytes)
 {
-	struct ulsp *u = ctx;
-
-	/* A negative return ends ring_buffer__consume() after this record. */
-	return ulsp_deliver(u, data, bytes, 0) ? 0 : -ECANCELED;
+	return ulsp_deliver(ctx, record, bytes, 0);
 }
 
 static void kernel_close(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
 
-	ring_buffer__free(k->ring);
+	ulsp_ring_close(&k->ring);
 	if (k->page)
 		munmap(k->page, sizeof(*k->page));
 	for (int i = 0; i < FDS; i++)
@@ -251,10 +258,10 @@ static int kernel_open(struct ulsp *u, struct kernel *k)
 	r = map_page(k);
 	if (r)
 		return r;
-	k->ring = ring_buffer__new(k->fds[FD_RING], on_record, u, NULL);
-	if (!k->ring)
-		return -errno;
 	r = claim_page(k);
+	if (r)
+		return r;
+	r = ulsp_ring_open(&k->ring, k->fds[FD_RING], k->entries[FD_RING], &k->page->taken);
 	if (r)
 		return r;
 	start_tracks(u);
@@ -306,8 +313,59 @@ static void kernel_drain(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
 
-	ring_buffer__consume(k->ring);
+	k->pause.warm = ulsp_ring_drain(&k->ring, on_record, u) > 0;
 	publish(u);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static bool wait_shortly(const struct ulsp_ring *ring)
+{
+	uint64_t end = ulsp_now_ns(CLOCK_MONOTONIC) + LINGER_NS;
+
+	do {
+		if (ulsp_ring_ready(ring))
+			return true;
+		/* Looks apart from each other: each takes a cache line from the producer. */
+		for (int i = 0; i < LINGER_PAUSES; i++)
+			relax();
+	} while (ulsp_now_ns(CLOCK_MONOTONIC) < end);
+	return false;
+}
+
+static bool kernel_linger(struct ulsp *u)
+{
+	struct kernel *k = u->impl;
+	struct pause *l = &k->pause;
+
+	if (ulsp_ring_ready(&k->ring))
+		return true;
+	if (l->warm && (l->credit || ++l->held >= LINGER_RETRY)) {
+		l->held = 0;
+		if (wait_shortly(&k->ring)) {
+			l->credit = LINGER_CREDIT;
+			return true;
+		}
+		if (l->credit)
+			l->credit--;
+	}
+	l->warm = false;
+	ulsp_ring_settle(&k->ring);
+	return ulsp_ring_ready(&k->ring);
+}
+
+static void kernel_settle(struct ulsp *u)
+{
+	struct kernel *k = u->impl;
+
+	ulsp_ring_settle(&k->ring);
 }
 
 /*
@@ -382,6 +440,8 @@ static int kernel_generation(const struct ulsp *u, uint32_t group, uint32_t *ret
 
 static const struct ulsp_backend kernel_backend = {
 	.drain = kernel_drain,
+	.linger = kernel_linger,
+	.settle = kernel_settle,
 	.put = kernel_put,
 	.beat = kernel_beat,
 	.sent = kernel_sent,
