@@ -81,6 +81,7 @@ struct dec_rule {
 enum {
 	DEC_RULE_LOG = 1 << 0,
 	DEC_RULE_DOWN_ALLOW = 1 << 1, /* ask: allow while the ULSP is down */
+	DEC_RULE_FOR_BIND = 1 << 2,   /* copy of a rule for bind, by which listen is judged */
 };
 _Static_assert(sizeof(struct dec_rule) == 24, "rule record");
 

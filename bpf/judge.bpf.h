@@ -144,7 +144,7 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 	struct ulsp_cache_key key = {
 		.group = knobs.slot,
 		.rule = ev->by.id,
-		.op = ev->key.op,
+		.op = asked_op(ev),
 		.proto = ev->key.proto,
 		.family = ev->key.family == DEC_V4 ? 4 : 6,
 		.port = ev->key.port,

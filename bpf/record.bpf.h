@@ -43,6 +43,15 @@ static __always_inline void count(const struct event *ev)
 	}
 }
 
+/*
+ * The operation that a ULSP is asked about and answers for: a rule for bind asks
+ * about the bind, also where it judges listen, which the bind's verdict covers.
+ */
+static __always_inline __u8 asked_op(const struct event *ev)
+{
+	return ev->by.flags & DEC_RULE_FOR_BIND ? ULSP_OP_BIND : ev->key.op;
+}
+
 /* Host-order words as the bytes on the wire. */
 static __always_inline void put_addr(__u8 *to, const __u32 *words, __u8 family)
 {

@@ -229,7 +229,7 @@ int record_to(const struct event *ev, const struct sock_state *owner, __u32 ring
 	m->line = ev->by.line;
 	m->file = ev->by.file;
 	m->abi = ULSP_ABI;
-	m->op = ev->key.op;
+	m->op = flags & ULSP_MSG_ASK ? asked_op(ev) : ev->key.op;
 	m->proto = ev->key.proto;
 	m->ip_proto = ev->ip_proto;
 	m->family = ev->key.family == DEC_V4 ? 4 : 6;

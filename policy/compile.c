@@ -160,8 +160,11 @@ static int append_records(struct compiler *c)
 
 	if (!v)
 		return -ENOMEM;
-	for (i = 0; i < c->records.n - 2; i++)
+	for (i = 0; i < c->records.n - 2; i++) {
 		v[i] = rule_record(c, c->records.rule[i]);
+		if (i >= c->g->nrules)
+			v[i].flags |= DEC_RULE_FOR_BIND;
+	}
 	v[i++] = default_record(c);
 	v[i].reason = ULSP_REASON_IMPLIED;
 	r = table_append(&c->table, (uint32_t *)v, c->records.n * WORDS, &at);

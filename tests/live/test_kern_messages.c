@@ -205,14 +205,14 @@ static void give(const struct ulsp_maps *fw, const struct ulsp_msg *m, enum ulsp
 	if (scope != ULSP_SCOPE_PROCESS) {
 		key.proto = m->proto;
 		key.family = m->family;
-		memcpy(key.addr, m->remote, 16);
+		memcpy(key.addr, m->op == ULSP_OP_BIND ? m->local : m->remote, 16);
 	}
 	if (scope == ULSP_SCOPE_PROCESS || scope == ULSP_SCOPE_PROCESS_FLOW) {
 		key.tgid = m->tgid;
 		key.start_ns = m->start_ns;
 	}
 	if (scope == ULSP_SCOPE_FLOW || scope == ULSP_SCOPE_PROCESS_FLOW)
-		key.port = m->remote_port;
+		key.port = m->op == ULSP_OP_BIND ? m->local_port : m->remote_port;
 	assert_return_code(bpf_map_update_elem(fw->cache, &key, &entry, BPF_ANY), errno);
 }
 
@@ -323,6 +323,58 @@ static void ask_process(void **state)
 	instance_ulsp_drop(k->instance, "fw", &fw);
 }
 
+/* In the member: listens, and connects to itself; a dropped SYN is -EINPROGRESS. */
+static int serve_itself(void *ctx)
+{
+	const struct timeval patience = {.tv_usec = 300000};
+	struct op *op = ctx;
+	struct sockaddr_storage ss;
+	socklen_t len = kern_addr(op->addr, op->port, &ss);
+	int server = socket(ss.ss_family, SOCK_STREAM, 0),
+	    client = socket(ss.ss_family, SOCK_STREAM, 0);
+
+	if (op->port && bind(server, (void *)&ss, len))
+		return -errno;
+	if (listen(server, 8) || getsockname(server, (void *)&ss, &len))
+		return -errno;
+	kern_addr(op->addr, ntohs(((struct sockaddr_in *)&ss)->sin_port), &ss);
+	setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return connect(client, (void *)&ss, len) ? -errno : 0;
+}
+
+/* Listening is judged by the rules for bind: the bind's verdict answers for it. */
+static void ask_bind_then_listen(void **state)
+{
+	struct op op = OP(SOCK_STREAM, 0, "127.0.0.1", 8090),
+		  chosen = OP(SOCK_STREAM, 0, "127.0.0.1", 0);
+	struct ulsp_maps fw = {};
+	struct kern *k = *state;
+	struct ulsp_msg m[8];
+	struct err e;
+
+	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 0, &fw, &e), 0);
+	kern_policy(k, "ulsp fw { exec \"/bin/true\" }\ngroup g {\n"
+		       "ask fw bind tcp errno EACCES\ndefault allow\n}\n");
+	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
+	fw.mapped->scopes = 7;
+	assert_int_equal(kern_outside(serve_itself, &op), 0);
+	assert_int_equal(kern_try(k, serve_itself, &op), -EACCES);
+	assert_int_equal(kern_messages(fw.ring, m, 8), 1);
+	assert_int_equal(m[0].op, ULSP_OP_BIND);
+	give(&fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation);
+	assert_int_equal(kern_try(k, serve_itself, &op), 0);
+	assert_int_equal(kern_messages(fw.ring, m, 8), 0); /* nobody was asked again */
+	assert_int_equal(kern_reason(k, ULSP_REASON_ASKED), 1);
+
+	/* who listens without a bind asks for the bind that the kernel makes for it */
+	assert_int_equal(kern_try(k, serve_itself, &chosen), -EINPROGRESS);
+	assert_true(kern_messages(fw.ring, m, 8) > 0);
+	assert_int_equal(m[0].op, ULSP_OP_BIND);
+	assert_int_equal(m[0].flags & ULSP_MSG_ASK, ULSP_MSG_ASK);
+	assert_true(m[0].local_port > 0);
+	instance_ulsp_drop(k->instance, "fw", &fw);
+}
+
 static void ask_down(void **state)
 {
 	struct op op4 = OP(SOCK_STREAM, 0, "127.0.0.2", 82), op6 = OP(SOCK_STREAM, 0, "::1", 82);
@@ -370,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ring_full, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ask_cache, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ask_process, kern_setup, kern_teardown),
+		cmocka_unit_test_setup_teardown(ask_bind_then_listen, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ask_down, kern_setup, kern_teardown),
 	};
 
