@@ -123,11 +123,14 @@ static int find_exe(void *ctx, const char *path, uint32_t *ret_dev, uint64_t *re
 	return 0;
 }
 
-int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *files)
+int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *files, bool adopting)
 {
 	const struct pol_policy *p = c->policy;
 	uint8_t numbered[UINT8_MAX + 1];
-	struct pol_env env = {.exe = find_exe, .ring_of_ulsp = rings, .file_index = files};
+	struct pol_env env = {.exe = find_exe,
+			      .ring_of_ulsp = rings,
+			      .file_index = files,
+			      .exe_may_miss = adopting};
 	int result = 0;
 
 	if (p->nulsps >= ULSP_MAX_RINGS) {

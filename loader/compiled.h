@@ -32,9 +32,10 @@ int compiled_parse(const struct compiled_source *source, struct compiled **ret);
 /*
  * Compile every group and look for unreachable rules.  `rings` by ULSP and
  * `files` by policy file are what messages will name; NULL numbers both as
- * they come, for use without a kernel.
+ * they come, for use without a kernel.  `adopting`: the tables are in the kernel,
+ * these are for names only; an executable that is gone is then a warning.
  */
-int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *files);
+int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *files, bool adopting);
 void compiled_free(struct compiled **c);
 
 size_t compiled_rules(const struct compiled *c); /* as written, defaults not counted */

@@ -71,7 +71,7 @@ int ctl_compile(struct ctl *c, char *const *paths, size_t n, struct compiled **r
 	}
 	r = compiled_parse(&source, &compiled);
 	if (!r)
-		r = compiled_tables(compiled, NULL, NULL);
+		r = compiled_tables(compiled, NULL, NULL, false);
 	if (r)
 		return report(c, compiled, r);
 	*ret = TAKE_PTR(compiled);

@@ -67,15 +67,19 @@ static void log_diag(const struct pol_diag *g)
 		log_at(level, "%s: %s", words[g->severity], g->text);
 }
 
+void daemon_log_diags(const struct pol_diags *diags)
+{
+	for (size_t i = 0; i < diags->n; i++)
+		log_diag(&diags->v[i]);
+}
+
 static int load(struct daemon *d, struct err *e)
 {
 	const struct compiled_source source = {.paths = &d->options.policy, .npaths = 1};
 	struct pol_diags diags;
 	int r = transaction_load(d, &source, &diags, e);
-	const struct pol_diags *said = r ? &diags : &d->now->compiled->diags;
 
-	for (size_t i = 0; i < said->n; i++)
-		log_diag(&said->v[i]);
+	daemon_log_diags(r ? &diags : &d->now->compiled->diags);
 	pol_diags_fini(&diags);
 	if (!r)
 		log_notice("loaded %s: generation %u, %zu groups", d->options.policy,

@@ -47,6 +47,8 @@ int daemon_open(const struct daemon_options *o, sd_event *event, struct daemon *
 void daemon_close(struct daemon **d);
 /* Load options.policy again; logs the outcome. */
 void daemon_reload(struct daemon *d);
+/* Each with its place, as a line of the log. */
+void daemon_log_diags(const struct pol_diags *diags);
 
 /* What an earlier daemon left pinned becomes d->now (takeover.c). */
 int daemon_adopt(struct daemon *d, struct err *e);

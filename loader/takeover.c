@@ -68,16 +68,6 @@ int daemon_file_slots(struct daemon *d, const struct pol_policy *p, uint16_t **r
 	return 0;
 }
 
-static void log_diags(const struct pol_diags *diags)
-{
-	for (size_t i = 0; i < diags->n; i++) {
-		const struct pol_diag *g = &diags->v[i];
-
-		if (g->severity == POL_ERROR)
-			log_error("%s:%u: %s", g->file ? g->file : "-", g->line, g->text);
-	}
-}
-
 static int add_ulsps(struct daemon *d, const struct pol_policy *p, uint8_t *rings, struct err *e)
 {
 	struct supervised *s;
@@ -164,15 +154,14 @@ static int compile_pinned(struct daemon *d, struct compiled **ret, uint32_t *ret
 	if (!r)
 		r = daemon_file_slots(d, compiled->policy, &files, e);
 	if (!r)
-		r = compiled_tables(compiled, rings, files);
-	if (r) {
-		if (compiled)
-			log_diags(&compiled->diags);
+		r = compiled_tables(compiled, rings, files, true);
+	if (compiled)
+		daemon_log_diags(&compiled->diags);
+	if (r)
 		return err_set(e, r,
 			       "the pinned policy of generation %u does not compile; it stays "
 			       "enforced; `ulspctl -i %s shutdown` removes it",
 			       *ret_generation, d->instance->name);
-	}
 	*ret = TAKE_PTR(compiled);
 	return 0;
 }

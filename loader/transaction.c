@@ -134,7 +134,7 @@ static int compile(struct transaction *t)
 
 	if (r)
 		return r;
-	r = compiled_tables(t->compiled, t->rings, files);
+	r = compiled_tables(t->compiled, t->rings, files, false);
 	if (r)
 		return err_set(t->e, r,
 			       t->compiled->diags.errors ? "the policy has errors"

@@ -37,9 +37,13 @@ void pol_table_free(struct pol_table **t)
 	*t = NULL;
 }
 
+/* The identity of one that isn't there: no file system has it. */
+static const span_int exe_gone = ~(span_int)0 >> 32;
+
 /* The identity of every executable; one diagnostic for each that isn't there. */
 static int find_executables(struct compiler *c)
 {
+	enum pol_severity severity = c->env->exe_may_miss ? POL_WARNING : POL_ERROR;
 	size_t i, j;
 	int r, error = 0;
 
@@ -56,12 +60,13 @@ static int find_executables(struct compiler *c)
 			return -ENOMEM;
 		for (j = 0; j < rule->nexecs; j++) {
 			r = c->env->exe(c->env->ctx, rule->execs[j], &device, &inode);
-			if (r < 0) {
-				pol_diag_add(c->diags, POL_ERROR, &rule->loc, "exec \"%s\": %s",
-					     rule->execs[j], strerror(-r));
+			ids[j] = r < 0 ? exe_gone : (span_int)device << 64 | inode;
+			if (r == 0)
+				continue;
+			pol_diag_add(c->diags, severity, &rule->loc, "exec \"%s\": %s",
+				     rule->execs[j], strerror(-r));
+			if (severity == POL_ERROR)
 				error = -ENOENT;
-			}
-			ids[j] = (span_int)device << 64 | inode;
 		}
 		c->exes[i] = ids;
 	}

@@ -132,6 +132,33 @@ stop_daemon
 is "SIGTERM ends it cleanly" 0 "$STATUS"
 is "and leaves enforcement" EHOSTUNREACH "$(tcp 8001)"
 
+# an executable that a rule names goes: a load says so, a restart takes over what is enforced
+cp "$TRY" gone
+cat >exec.ulsp <<E2
+group g {
+	members cgroup "$REL"
+	deny connect tcp to any port 8001 errno ENOTCONN exec "$TMP/gone"
+	deny connect tcp to any port 8002 errno ECONNABORTED exec !"$TMP/gone"
+	default allow
+}
+E2
+start_daemon --policy exec.ulsp
+is "an executable's rule" ENOTCONN "$(in_group ./gone connect tcp 127.0.0.1 8001)"
+ln gone kept && rm gone # the same file by another name
+stop_daemon KILL
+start_daemon
+like "without the executable a restart warns with the place" 'exec.ulsp:3:[0-9]+: warning: .*gone' "$(cat ulspd.log)"
+is "enforcement stays, for the file" "ENOTCONN ok" \
+	"$(in_group ./kept connect tcp 127.0.0.1 8001) $(tcp 8001)"
+is "also where the condition is negated" "ok ECONNABORTED" \
+	"$(in_group ./kept connect tcp 127.0.0.1 8002) $(tcp 8002)"
+out=$(ctl load exec.ulsp 2>&1)
+is "a load refuses it" 1 "$?"
+like "as an error" 'exec.ulsp:3:[0-9]+: error: .*gone' "$out"
+like "explain and stats know the rules" 'exec.ulsp:3' "$(ctl explain g connect tcp 127.0.0.1 8001 --exec kept; ctl stats)"
+ctl load policy.ulsp >/dev/null
+stop_daemon
+
 # SIGHUP
 cp policy.ulsp hup.ulsp
 start_daemon --policy hup.ulsp

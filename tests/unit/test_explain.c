@@ -37,7 +37,7 @@ static int compile(void **state)
 	(void)state;
 	if (compiled_parse(&source, &compiled))
 		return -1;
-	return compiled_tables(compiled, NULL, NULL);
+	return compiled_tables(compiled, NULL, NULL, false);
 }
 
 static int release(void **state)
