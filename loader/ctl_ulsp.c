@@ -66,8 +66,9 @@ static void print_ulsp(const struct ctl *c, struct json_object *u)
 	printf("\nexec     ");
 	for (size_t i = 0; i < json_object_array_length(argv); i++)
 		printf(" %s", json_object_get_string(json_object_array_get_idx(argv, i)));
-	printf("\nuser      %s\nrestart   %s, %lld so far\n", ctl_get_string(u, "user"),
-	       ctl_get_string(u, "restart"), ctl_get_int(u, "restarts"));
+	printf("\nuser      %s\nrestart   %s, %lld so far, %lld killed\n",
+	       ctl_get_string(u, "user"), ctl_get_string(u, "restart"), ctl_get_int(u, "restarts"),
+	       ctl_get_int(u, "kills"));
 	if (ctl_get_int(u, "pid"))
 		printf("pid       %lld, for %lld s\n", ctl_get_int(u, "pid"),
 		       ctl_get_int(u, "running_ms") / 1000);

@@ -174,6 +174,7 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 	json_object_object_add(o, "argv", argv);
 	add_string(o, "restart", restarts[p->restart]);
 	add_int(o, "restarts", p->restarts);
+	add_int(o, "kills", p->kills);
 	if (p->pid && !sd_event_now(p->owner->event, CLOCK_MONOTONIC, &now))
 		add_int(o, "running_ms", now > p->started_us ? (now - p->started_us) / 1000 : 0);
 	if (age != UINT64_MAX)

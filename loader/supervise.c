@@ -170,6 +170,15 @@ static void finish_output(struct supervised *p)
 
 static void start_later(struct supervised *p);
 
+/* All that it started too: nothing of it may keep the ring. */
+static void kill_hard(struct supervised *p)
+{
+	log_warning("ulsp %s: process %d does not end %d ms after SIGTERM, killing it", p->name,
+		    p->pid, ULSP_STOP_MS);
+	p->kills++;
+	kill(-p->pid, SIGKILL); /* it has a session, so a process group, of its own */
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 {
 	struct supervised *p = ctx;
@@ -178,8 +187,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 	(void)source;
 	(void)usec;
 	if (p->pid) { /* it was told to end and has not */
-		log_warning("ulsp %s: process %d does not end, killing it", p->name, p->pid);
-		kill(p->pid, SIGKILL);
+		kill_hard(p);
 		return 0;
 	}
 	if (supervised_start(p, &e)) {
@@ -298,6 +306,7 @@ static void wait_for_predecessor(struct supervised *p)
 	}
 	log_warning("ulsp %s: process %d of an earlier daemon does not end, killing it", p->name,
 		    pid);
+	p->kills++;
 	kill(pid, SIGKILL);
 	for (int waited = 0; waited < 200 && !kill(pid, 0) && is_ours(p, pid); waited += 5)
 		nap_ms(5);
@@ -329,6 +338,9 @@ int supervised_start(struct supervised *p, struct err *e)
 	if (p->started_us)
 		p->restarts++;
 	p->pid = pid;
+	/* for the next daemon, also when it never says so itself */
+	if (p->maps.mapped)
+		__atomic_store_n(&p->maps.mapped->pid, (uint32_t)pid, __ATOMIC_RELAXED);
 	p->why[0] = 0;
 	p->line_bytes = 0;
 	p->started_us = now_ns() / 1000;
@@ -353,6 +365,8 @@ int supervised_start(struct supervised *p, struct err *e)
 
 static void tell_to_end(struct supervised *p)
 {
+	if (p->stopping && p->pid)
+		return; /* told before: asking again gives it no more time */
 	p->stopping = true;
 	if (p->timer)
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
@@ -451,8 +465,8 @@ void supervisor_free(struct supervisor **sp)
 				clear_heartbeat(p);
 			}
 			alive += p->pid != 0;
-			if (p->pid && waited >= ULSP_STOP_MS)
-				kill(p->pid, SIGKILL);
+			if (p->pid && waited == ULSP_STOP_MS)
+				kill_hard(p);
 		}
 		if (!alive)
 			break;

@@ -21,7 +21,7 @@ enum {
 	ULSP_BACKOFF_MIN_MS = 100,
 	ULSP_BACKOFF_MAX_MS = 30000,
 	ULSP_STABLE_MS = 10000, /* a run this long makes the next back-off short again */
-	ULSP_STOP_MS = 3000,	/* from SIGTERM to SIGKILL */
+	ULSP_STOP_MS = 5000,	/* from SIGTERM to SIGKILL */
 };
 
 struct supervisor;
@@ -38,6 +38,7 @@ struct supervised {
 	struct ulsp_maps maps;
 	pid_t pid; /* 0: no process */
 	unsigned restarts;
+	unsigned kills;			 /* because it did not end when it was told to */
 	bool stopping;			 /* it was told to end */
 	bool again;			 /* start it when it has ended, whatever the policy says */
 	bool dropped;			 /* forget it when it has ended */

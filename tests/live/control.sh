@@ -208,6 +208,40 @@ other_pid() { local p; p=$(ctl ulsp show kept -j | json ulsp pid); [ "$p" != "$p
 until_true 5 other_pid
 is "gives another process" 0 "$(other_pid; echo $?)"
 is "one that is none" 1 "$(ctl ulsp restart nobody >/dev/null 2>&1; echo $?)"
+# one that doesn't listen to SIGTERM, nor the child that it has
+cat >deaf <<'E2'
+#!/usr/bin/python3
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork()
+time.sleep(300)
+E2
+chmod 755 deaf
+(cat ulsps.ulsp; echo "ulsp deaf { exec \"$TMP/deaf\" restart never }") >deaf.ulsp
+ctl load deaf.ulsp >load.out
+field() { ctl ulsp show deaf -j | json ulsp "$1"; }
+deaf() { pgrep -c -f "$TMP/deaf"; }
+is_deaf() { [ "$(deaf)" = "$1" ]; }
+until_true 5 is_deaf 2
+p1=$(field pid)
+for _ in 1 2 3; do ctl ulsp restart deaf >/dev/null; sleep 1; done
+is "SIGTERM has time to work" "$p1" "$(field pid)"
+killed() { [ "$(field kills)" = 1 ] && [ "$(field pid)" != "$p1" ] && is_deaf 2; }
+until_true 4 killed
+is "one that doesn't end is killed with its children, and started again" 0 "$(killed; echo $?)"
+like "which is shown" '1 killed' "$(ctl ulsp show deaf)"
+like "and logged" "deaf: process $p1 does not end 5000 ms after SIGTERM" "$(cat ulspd.log)"
+p1=$(field pid)
+stop_daemon KILL
+start_daemon
+other_deaf() { [ "$(field pid)" != "$p1" ] && [ "$(field pid)" != 0 ]; }
+is "the next daemon ends it before it starts another" "0 " \
+	"$(other_deaf; echo $?) $(sed -n '/^State:.[^Z]/p' "/proc/$p1/status" 2>/dev/null)"
+ctl load ulsps.ulsp >load.out
+until_true 8 is_deaf 1 # a child of the one that the first daemon had
+is "a load that drops it kills it too" 1 "$(deaf)"
+for p in $(pgrep -f "$TMP/deaf"); do kill -9 "$p"; done
+until_true 5 is_state kept running
 p1=$(ctl ulsp show kept -j | json ulsp pid)
 stop_daemon KILL
 ended() { ! kill -0 "$p1" 2>/dev/null; }
