@@ -76,7 +76,7 @@ struct dec_rule {
 	__u8 flags;   /* DEC_RULE_* */
 	__u8 ring;    /* ask: ring of the ULSP */
 	__u32 cache_ms;
-	__u32 reserved;
+	__u32 counter; /* stable id under which the loader keeps its counters */
 };
 enum {
 	DEC_RULE_LOG = 1 << 0,

@@ -103,8 +103,7 @@ static int carry_over(struct instance *i, struct image *im)
 
 		if (dec_rule_at(words, rule, &record))
 			return -EPROTO;
-		if (record.id) /* the default has none: the group's counters have it */
-			r = instance_carry(i, record.id, &counts[rule]);
+		r = instance_carry(i, record.counter, &counts[rule]);
 	}
 	return r;
 }

@@ -73,7 +73,7 @@ int instance_put_policy(struct instance *i, const char *text, uint32_t generatio
 int instance_get_policy(struct instance *i, char **ret_text, uint32_t *ret_generation,
 			struct err *e);
 
-/* Counters of rules, by stable id: carried from earlier generations plus live. */
+/* What earlier generations counted, by the stable id in dec_rule.counter. */
 int instance_carry(struct instance *i, uint32_t rule_id, const struct ulsp_rule_count *add);
 int instance_carried(struct instance *i, uint32_t rule_id, struct ulsp_rule_count *ret);
 

@@ -67,12 +67,13 @@ static int add_rules(const struct request *r, const struct group *g, struct json
 	scoped(scope_free) struct ulsp_rule_count *live = calloc(t->nrules + 1, sizeof(*live));
 	scoped(scope_free) struct ulsp_rule_count *sum = calloc(lines, sizeof(*sum));
 	scoped(scope_free) uint32_t *record = calloc(lines, sizeof(*record));
+	scoped(scope_free) uint32_t *counter = calloc(lines, sizeof(*counter));
 	struct json_object *list = json_object_new_array();
 	struct ulsp_rule_count carried;
 	int result;
 
 	json_object_object_add(o, "rules", list);
-	if (!live || !sum || !record)
+	if (!live || !sum || !record || !counter)
 		return -ENOMEM;
 	result = image_counts(g->image, live, t->nrules);
 	if (result)
@@ -88,8 +89,10 @@ static int add_rules(const struct request *r, const struct group *g, struct json
 							    : lines - 1;
 		sum[line].hits += live[i].hits;
 		sum[line].audited += live[i].audited;
-		if (record[line] == UINT32_MAX)
-			record[line] = i;
+		if (record[line] != UINT32_MAX)
+			continue;
+		record[line] = i;
+		counter[line] = rule.counter;
 	}
 	for (size_t i = 0; i < lines; i++) {
 		struct json_object *one;
@@ -97,8 +100,7 @@ static int add_rules(const struct request *r, const struct group *g, struct json
 
 		if (record[i] == UINT32_MAX)
 			continue;
-		if (i < g->policy->nrules &&
-		    !instance_carried(r->d->instance, g->policy->rules[i].id, &carried)) {
+		if (!instance_carried(r->d->instance, counter[i], &carried)) {
 			sum[i].hits += carried.hits;
 			sum[i].audited += carried.audited;
 		}

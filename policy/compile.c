@@ -121,6 +121,7 @@ static struct dec_rule default_record(const struct compiler *c)
 	struct dec_rule to = {
 		.verdict = g->default_verdict,
 		.reason = ULSP_REASON_DEFAULT,
+		.counter = g->default_id,
 		.flags = g->default_log ? DEC_RULE_LOG : 0,
 	};
 
@@ -137,6 +138,7 @@ static struct dec_rule rule_record(const struct compiler *c, const struct pol_ru
 {
 	struct dec_rule to = {
 		.id = rule->id,
+		.counter = rule->id,
 		.line = rule->loc.line,
 		.file = file_slot(c, &rule->loc),
 		.verdict = rule->verdict,
@@ -172,6 +174,7 @@ static int append_records(struct compiler *c)
 	}
 	v[i++] = default_record(c);
 	v[i].reason = ULSP_REASON_IMPLIED;
+	v[i].counter = c->g->implied_id;
 	r = table_append(&c->table, (uint32_t *)v, c->records.n * WORDS, &at);
 	free(v);
 	if (r < 0)

@@ -112,6 +112,20 @@ static int id_new(struct seen **ids, uint64_t h, uint32_t *ret)
 	}
 }
 
+/* One for the default as it reads and one for what it doesn't cover. */
+static int assign_default(struct seen **ids, struct pol_group *g)
+{
+	uint64_t h = hash_bytes(FNV_OFFSET, g->name, strlen(g->name) + 1);
+	char *text = NULL;
+	int r = pol_print_rule(g, g->nrules, &text);
+
+	if (r < 0)
+		return r;
+	r = id_new(ids, hash_bytes(h, text, strlen(text)), &g->default_id);
+	free(text);
+	return r < 0 ? r : id_new(ids, hash_bytes(h, "implied", 7), &g->implied_id);
+}
+
 int ids_assign(struct pol_policy *policy)
 {
 	struct seen *rules = NULL, *ids = NULL, *s;
@@ -133,6 +147,9 @@ int ids_assign(struct pol_policy *policy)
 			r = id_new(&ids, h, &g->rules[j].id);
 		}
 	}
+	/* after all rules, whose ids must not depend on them */
+	for (size_t i = 0; i < policy->ngroups && r == 0; i++)
+		r = assign_default(&ids, &policy->groups[i]);
 	seen_free(&rules);
 	seen_free(&ids);
 	return r;

@@ -163,6 +163,8 @@ struct pol_group {
 	enum ulsp_verdict default_verdict; /* allow or deny; deny when not given */
 	bool default_log;
 	int default_error;
+	/* stable like rules' ids, for counters: messages of these carry no rule's id */
+	uint32_t default_id, implied_id;
 };
 
 enum pol_restart { POL_RESTART_ALWAYS, POL_RESTART_ON_FAILURE, POL_RESTART_NEVER };

@@ -123,10 +123,21 @@ is "a load brings the policy's own" 0 "$(ctl load policy.ulsp >/dev/null; echo $
 is "back" EHOSTUNREACH "$(tcp 8001)"
 is "a mode that is none" 2 "$(ctl group mode g maybe >/dev/null 2>&1; echo $?)"
 
+# the default's counter goes on through loads and daemons, as rules' do
+of_default() { ctl stats -j | python3 -c '
+import json, sys
+print(sum(r["hits"] for r in json.load(sys.stdin)["groups"][0]["rules"] if r["text"].startswith("default")))'; }
+in_group "$TRY" connect udp 192.0.2.1 53 >/dev/null
+before=$(of_default)
+like "the default counts" '^[1-9]' "$before"
+ctl load policy.ulsp >/dev/null
+is "through a load" "$before" "$(of_default)"
+
 # a new daemon adopts, and a bad policy at its start changes nothing
 stop_daemon KILL
 start_daemon --policy "$TMP/bad.ulsp"
 is "a bad policy at the start keeps the adopted one" EHOSTUNREACH "$(tcp 8001)"
+is "and the default's counter" "$before" "$(of_default)"
 like "and is logged" 'bad.ulsp:2' "$(cat ulspd.log)"
 stop_daemon
 is "SIGTERM ends it cleanly" 0 "$STATUS"

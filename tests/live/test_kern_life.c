@@ -42,10 +42,11 @@ static void swap(void **state)
 	struct op bind = OP(SOCK_STREAM, 0, "127.0.0.1", 8085);
 	struct kern *k = *state;
 	struct ulsp_rule_count carried;
-	uint32_t id;
+	uint32_t id, default_id;
 
 	kern_policy(k, deny_82);
 	id = k->table->rules[0]->id;
+	default_id = k->policy->groups[0].default_id;
 	assert_int_equal(kern_try(k, op_connect, &to_82), -EACCES);
 	assert_int_equal(kern_try(k, op_connect, &to_83), 0);
 	assert_int_equal(kern_try(k, op_bind, &bind), 0);
@@ -60,6 +61,10 @@ static void swap(void **state)
 	assert_int_equal(instance_carried(k->instance, id, &carried), 0);
 	assert_int_equal(carried.hits, 1);
 	assert_int_equal(kern_rule(k, 2).hits, 1);
+	/* and so is the default's */
+	assert_int_equal(k->policy->groups[0].default_id, default_id);
+	assert_int_equal(instance_carried(k->instance, default_id, &carried), 0);
+	assert_int_equal(carried.hits, 2);
 }
 
 /* Hammers a destination that both policies deny; any success is a hole. */

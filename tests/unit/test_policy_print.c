@@ -262,11 +262,19 @@ static void stable_ids(void **state)
 	assert_int_equal(ra[1].id, rb[1].id);
 	assert_int_not_equal(ra[1].id, ra[2].id);
 	assert_int_not_equal(b->groups[0].rules[0].id, rb[1].id);
+	/* the default's is by its text, what it doesn't cover has one a group */
+	assert_true(a->groups[0].default_id && a->groups[0].implied_id);
+	assert_int_not_equal(a->groups[0].default_id, b->groups[1].default_id);
+	assert_int_not_equal(a->groups[0].default_id, b->groups[0].default_id);
+	assert_int_equal(a->groups[0].implied_id, b->groups[1].implied_id);
+	assert_int_not_equal(b->groups[0].implied_id, b->groups[1].implied_id);
 	pol_free(&a);
 	pol_free(&b);
 	/* Part of pinned state: a release that changes ids loses counters. */
 	a = parse("group g { allow connect tcp to 10.0.0.0/8 default deny }");
 	assert_int_equal(a->groups[0].rules[0].id, 0xc1daaa2f);
+	assert_int_equal(a->groups[0].default_id, 0x8b5acb66);
+	assert_int_equal(a->groups[0].implied_id, 0xbcd84eb2);
 	pol_free(&a);
 }
 
