@@ -42,6 +42,14 @@ static int group_list(struct ctl *c, int argc, char **argv)
 	return CTL_OK;
 }
 
+/* A cgroup as a policy names it, the root itself as "/". */
+static const char *path_of(struct json_object *o, const char *key)
+{
+	const char *path = ctl_get_string(o, key);
+
+	return *path ? path : "/";
+}
+
 static int group_show(struct ctl *c, int argc, char **argv)
 {
 	struct json_object *request, *cgroups;
@@ -66,8 +74,7 @@ static int group_show(struct ctl *c, int argc, char **argv)
 	for (size_t i = 0; i < json_object_array_length(cgroups); i++) {
 		struct json_object *g = json_object_array_get_idx(cgroups, i);
 
-		printf("# attached to /%s (%s)\n", ctl_get_string(g, "path"),
-		       ctl_get_string(g, "kind"));
+		printf("# attached to %s (%s)\n", path_of(g, "path"), ctl_get_string(g, "kind"));
 	}
 	fputs(ctl_get_string(answer, "text"), stdout);
 	return CTL_OK;
@@ -113,8 +120,8 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 		ctl_print_json(answer);
 		return CTL_OK;
 	}
-	printf("attached %s to /%s, %lld processes\n", argv[optind],
-	       ctl_get_string(answer, "cgroup"), ctl_get_int(answer, "processes"));
+	printf("attached %s to %s, %lld processes\n", argv[optind], path_of(answer, "cgroup"),
+	       ctl_get_int(answer, "processes"));
 	print_sockets(ctl_get(answer, "sockets"));
 	return CTL_OK;
 }
@@ -138,7 +145,7 @@ static int group_detach(struct ctl *c, int argc, char **argv)
 	if (c->json)
 		ctl_print_json(answer);
 	else
-		printf("detached %s from /%s%s\n", argv[optind], ctl_get_string(answer, "cgroup"),
+		printf("detached %s from %s%s\n", argv[optind], path_of(answer, "cgroup"),
 		       json_object_get_boolean(ctl_get(answer, "member"))
 			       ? ": a member by policy, the next load attaches it again"
 			       : "");

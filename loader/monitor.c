@@ -101,18 +101,23 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 
 /* ---- messages ---- */
 
-/* A cgroup's id is never given again, so what was found stays right. */
+/*
+ * As a policy names it, the root itself as "/".  A cgroup's id is never given
+ * again, so what was found stays right.
+ */
 static const char *path_of(struct monitor *m, uint64_t id)
 {
 	size_t at = id % PATHS;
-	char path[PATH_BYTES] = "/";
+	char path[PATH_BYTES] = "";
 
 	if (!id)
 		return NULL;
 	if (m->paths[at].id == id)
 		return m->paths[at].path;
-	if (cgroup_path(m->root, id, path + 1, sizeof(path) - 1))
+	if (cgroup_path(m->root, id, path, sizeof(path)))
 		return NULL;
+	if (!*path)
+		strcpy(path, "/");
 	m->paths[at].id = id;
 	memcpy(m->paths[at].path, path, PATH_BYTES);
 	return m->paths[at].path;

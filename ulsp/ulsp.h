@@ -102,7 +102,10 @@ const char *ulsp_comm(const struct ulsp_message *m);
  */
 int ulsp_exe(const struct ulsp_message *m, char *buf, size_t bytes);
 uint64_t ulsp_cgroup_id(const struct ulsp_message *m);
-/* Path below the cgroup2 root ("a/b.service"; the root itself: "/"); returns its length. */
+/*
+ * Path below the cgroup2 root as a policy and `ulspctl monitor` have it: without
+ * leading slash ("a/b.service"; the root itself: "/").  Returns its length.
+ */
 int ulsp_cgroup(const struct ulsp_message *m, char *buf, size_t bytes);
 /* Fills sockaddr_in or sockaddr_in6; -ENODATA when the operation has no such address. */
 int ulsp_remote(const struct ulsp_message *m, struct sockaddr_storage *ret);

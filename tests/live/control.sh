@@ -85,6 +85,8 @@ like "a line for each operation" 'g .*deny EHOSTUNREACH.*127.0.0.1:8001' "$(head
 like "allowed ones too" 'allow.*127.0.0.1:8002' "$(tail -1 mon.out)"
 is "the same in JSON" EHOSTUNREACH "$(json errno <mon.json)"
 like "with the rule's place" 'policy.ulsp:3$' "$(json rule <mon.json)"
+is "and the cgroup as the policy names it" "$REL" "$(json cgroup <mon.json)"
+like "in a line too" " in $REL rule " "$(head -1 mon.out)"
 is "an unknown group" 1 "$(ctl monitor -g nobody >/dev/null 2>&1; echo $?)"
 sent() { ctl stats -j | json groups 0 streams 0 sent; }
 before=$(sent)
