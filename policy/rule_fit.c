@@ -173,6 +173,37 @@ static void check_verdict(struct parser *p)
 		refuse(p, CLAUSE_CACHE, "is for rules that ask");
 }
 
+static bool no_address(const struct rule_builder *b, enum clause clause, const struct pol_addrs *a)
+{
+	return has(b, clause) && !a->any && !a->n;
+}
+
+static bool no_port(const struct rule_builder *b, enum clause clause, const struct pol_portset *s)
+{
+	return has(b, clause) && !s->any && !s->n;
+}
+
+/* Said once a rule, at its first empty set. */
+static void advise_empty(struct parser *p)
+{
+	const struct rule_builder *b = &p->rule;
+	const struct pol_rule *r = &b->rule;
+	const struct pol_loc *at = NULL;
+
+	/* 'socket' with an address is an error, said already */
+	if (no_address(b, CLAUSE_TO, &r->to) && !r->names && !(r->ops & BIT(ULSP_OP_SOCKET)))
+		at = &b->loc[CLAUSE_TO];
+	else if (no_address(b, CLAUSE_FROM, &r->from))
+		at = &b->loc[CLAUSE_FROM];
+	if (at)
+		pol_diag_add(p->diags, POL_WARNING, at,
+			     "no address is left: the rule never matches");
+	else if (no_port(b, CLAUSE_TO_PORT, &r->to_ports) ||
+		 no_port(b, CLAUSE_FROM_PORT, &r->from_ports))
+		pol_diag_add(p->diags, POL_WARNING, &r->loc,
+			     "no port is left: the rule never matches");
+}
+
 /* What is right, and may still surprise. */
 static void advise(struct parser *p)
 {
@@ -180,16 +211,7 @@ static void advise(struct parser *p)
 	const uint32_t streams = BIT(ULSP_OP_LISTEN) | BIT(ULSP_OP_ACCEPT);
 	const uint32_t incoming = BIT(ULSP_OP_ACCEPT) | BIT(ULSP_OP_RECVFROM);
 
-	if (has(b, CLAUSE_TO) && !b->rule.to.any && !b->rule.to.n && !b->rule.names)
-		pol_diag_add(p->diags, POL_WARNING, &b->loc[CLAUSE_TO],
-			     "no address is left: the rule never matches");
-	if (has(b, CLAUSE_FROM) && !b->rule.from.any && !b->rule.from.n)
-		pol_diag_add(p->diags, POL_WARNING, &b->loc[CLAUSE_FROM],
-			     "no address is left: the rule never matches");
-	if ((has(b, CLAUSE_TO_PORT) && !b->rule.to_ports.any && !b->rule.to_ports.n) ||
-	    (has(b, CLAUSE_FROM_PORT) && !b->rule.from_ports.any && !b->rule.from_ports.n))
-		pol_diag_add(p->diags, POL_WARNING, &b->rule.loc,
-			     "no port is left: the rule never matches");
+	advise_empty(p);
 	if (b->any_op)
 		return;
 	if (!(b->rule.ops & ~streams) && !(b->rule.protos & BIT(ULSP_PROTO_TCP)))
