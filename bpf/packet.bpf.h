@@ -116,6 +116,10 @@ static long packet_v6_header(__u32 n, struct packet_walk *w)
 	if (bpf_skb_load_bytes(w->skb, w->at, h, sizeof(h)))
 		return 1;
 	p->proto = h[0];
+	/*
+	 * Of any type, and with no segment left too: for segment routing the kernel
+	 * sends to segment[segments_left], whatever address was given and judged.
+	 */
 	if (kind == IPV6_ROUTING)
 		p->source_route = 1;
 	if (kind == IPV6_FRAGMENT) {

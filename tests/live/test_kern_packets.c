@@ -381,14 +381,17 @@ static void source_route(void **state)
 	assert_int_equal(kern_try(k, source_routed, timestamp), 0);
 }
 
-/* IPv6: a routing header behind other headers. */
+/*
+ * IPv6: a routing header behind other headers.  There is no route to the address
+ * that is given, and none is needed: the packet goes to the segment.
+ */
 static int routed_v6(void *ctx)
 {
-	/* segment routing: next, len 2, type 4, left 1, last 0, flags, tag; one segment: ::1 */
+	/* segment routing: next, len 2, type 4, left 0, last 0, flags, tag; one segment: ::1 */
 	static const unsigned char srh[24] = {0, 2, 4, 0, 0, 0, 0, 0, [23] = 1};
 	static const unsigned char destination[8] = {0, 0, 1, 4};
 	struct sockaddr_storage ss;
-	socklen_t len = kern_addr("::1", 9, &ss);
+	socklen_t len = kern_addr(*(int *)ctx ? "2001:db8::5" : "::1", 9, &ss);
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
 
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, destination, sizeof(destination)))
@@ -401,9 +404,10 @@ static int routed_v6(void *ctx)
 static void source_route_v6(void **state)
 {
 	struct kern *k = *state;
+	struct op direct = OP(SOCK_DGRAM, 0, "2001:db8::5", 9);
 	int no = 0, yes = 1;
 
-	kern_policy(k, "group g {\ndeny sendto udp to 2001:db8::1\ndefault allow\n}\n");
+	kern_policy(k, "group g {\ndeny sendto udp to ::1 port 10\ndefault allow\n}\n");
 	assert_int_equal(kern_outside(routed_v6, &no), 0);
 	assert_int_equal(kern_try(k, routed_v6, &no), 0);
 	if (kern_outside(routed_v6, &yes)) {
@@ -411,6 +415,8 @@ static void source_route_v6(void **state)
 			      kern_outside(routed_v6, &yes));
 		skip();
 	}
+	assert_int_equal(kern_outside(op_sendto, &direct), -ENETUNREACH);
+	/* with no segment left, too */
 	assert_int_equal(kern_try(k, routed_v6, &yes), -EPERM);
 	assert_int_equal(kern_reason(k, ULSP_REASON_SOURCE_ROUTE), 1);
 }
