@@ -66,6 +66,12 @@ struct ulsp_maps {
 };
 int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
 		       struct ulsp_maps *ret, struct err *e);
+/*
+ * Makes anew what has another size than wanted, or what the ULSP froze; in the same
+ * slot.  What waited in a ring that is replaced stays with who still has that.
+ */
+int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+			struct ulsp_maps *m, bool *ret_made, struct err *e);
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m);
 
 /* The loaded policy as text with places (pol_print POL_PRINT_LINES); pinned. */

@@ -312,7 +312,19 @@ static void wait_for_predecessor(struct supervised *p)
 		nap_ms(5);
 }
 
-int supervised_start(struct supervised *p, struct err *e)
+int supervised_refit(struct supervised *p, struct err *e)
+{
+	bool made;
+	int r = instance_ulsp_refit(p->owner->instance, p->name, p->ring_bytes, &p->maps, &made, e);
+
+	if (!r && made)
+		log_notice(
+			"ulsp %s: has a new ring or cache: the size changed, or it froze its own",
+			p->name);
+	return r;
+}
+
+static int start_process(struct supervised *p, struct err *e)
 {
 	struct supervisor *s = p->owner;
 	struct spawn spec = {
@@ -328,10 +340,6 @@ int supervised_start(struct supervised *p, struct err *e)
 	int fd, r;
 	pid_t pid;
 
-	if (p->pid)
-		return 0;
-	wait_for_predecessor(p);
-	clear_heartbeat(p);
 	pid = spawn(&spec, &fd, &cause);
 	if (pid < 0)
 		return err_set(e, pid, "ulsp %s: %s", p->name, cause.text);
@@ -361,6 +369,20 @@ int supervised_start(struct supervised *p, struct err *e)
 		sd_event_source_set_ratelimit(p->output, 1000000, MAX_READS);
 	log_info("ulsp %s: started as process %d", p->name, pid);
 	return 0;
+}
+
+int supervised_start(struct supervised *p, struct err *e)
+{
+	int r;
+
+	if (p->pid)
+		return 0;
+	wait_for_predecessor(p);
+	r = supervised_refit(p, e);
+	if (r)
+		return r;
+	clear_heartbeat(p);
+	return start_process(p, e);
 }
 
 static void tell_to_end(struct supervised *p)

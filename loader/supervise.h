@@ -77,6 +77,8 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u);
 /* Returns when the program was executed, or says why it could not be. */
 int supervised_start(struct supervised *p, struct err *e);
 void supervised_restart(struct supervised *p);
+/* Its ring as its definition says; the process that runs keeps the old one until it ends. */
+int supervised_refit(struct supervised *p, struct err *e);
 /* "starting", "running", "silent", "backing-off", "stopped". */
 const char *supervised_state(const struct supervised *p);
 uint64_t supervised_heartbeat_age_ms(const struct supervised *p); /* UINT64_MAX: none */

@@ -416,6 +416,7 @@ static void update_ulsps(struct transaction *t)
 {
 	const struct pol_policy *p = t->d->now->compiled->policy;
 	struct supervisor *s = t->d->supervisor;
+	struct err e = {0};
 
 	for (size_t i = s->n; i-- > 0;) {
 		struct supervised *one = s->v[i];
@@ -434,10 +435,12 @@ static void update_ulsps(struct transaction *t)
 		if (supervised_define(one, &p->ulsps[i]))
 			log_error("ulsp %s: out of memory", one->name);
 		if (one->ring_bytes != ring_bytes && !t->ulsp_new[i]) {
-			log_warning("ulsp %s: its ring keeps %llu bytes until the instance is shut "
-				    "down",
-				    one->name, (unsigned long long)ring_bytes);
-			one->ring_bytes = ring_bytes;
+			if (supervised_refit(one, &e)) {
+				log_error("%s: it keeps its ring", e.text);
+				one->ring_bytes = ring_bytes;
+			} else {
+				differs = true;
+			}
 		}
 		if (differs)
 			supervised_restart(one);

@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -32,6 +33,33 @@ static __u32 map_entries(int fd)
 	__u32 size = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.max_entries;
+}
+
+/*
+ * Whether nobody can write or map the map by a descriptor any more.  A ULSP can do
+ * that to its own (bpf_map_freeze(2) needs no privilege since 6.6), for good.
+ */
+static bool is_frozen(int fd)
+{
+	char path[64], line[128];
+	unsigned value = 0;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	if (!info)
+		return false;
+	while (fgets(line, sizeof(line), info)) {
+		if (sscanf(line, "frozen: %u", &value) == 1)
+			break;
+	}
+	fclose(info);
+	return value;
+}
+
+static uint64_t ring_size(uint64_t wanted)
+{
+	return wanted ? wanted : RING_BYTES_DEFAULT;
 }
 
 /* The slot that has this ring; else a free one. */
@@ -67,9 +95,9 @@ static int open_or_make(const char *dir, const char *what, enum bpf_map_type typ
 	if (!path)
 		return -ENOMEM;
 	fd = pin_open(path);
-	if (fd >= 0 && map_entries(fd) != entries) {
+	if (fd >= 0 && (map_entries(fd) != entries || is_frozen(fd))) {
 		close(fd);
-		fd = -ENOENT; /* another size is wanted */
+		fd = -ENOENT; /* another size is wanted, or one that works */
 	}
 	if (fd == -ENOENT) {
 		name = pin_path("ulsp_%s", what);
@@ -162,8 +190,7 @@ int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes
 	dir = escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
 	if (!dir)
 		return -ENOMEM;
-	if (!ring_bytes)
-		ring_bytes = RING_BYTES_DEFAULT;
+	ring_bytes = ring_size(ring_bytes);
 	if (ring_bytes > 1u << 31)
 		return err_set(e, -EINVAL, "ulsp %s: a ring has at most 2 GiB", ulsp);
 	r = make(i, dir, ring_bytes, &m);
@@ -175,6 +202,26 @@ int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes
 	}
 	count_rings(i);
 	*ret = m;
+	return 0;
+}
+
+int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+			struct ulsp_maps *m, bool *ret_made, struct err *e)
+{
+	struct ulsp_maps next;
+	int r;
+
+	if (map_entries(m->ring) == ring_size(ring_bytes) && !is_frozen(m->ring) &&
+	    !is_frozen(m->page) && !is_frozen(m->cache)) {
+		*ret_made = false;
+		return 0;
+	}
+	r = instance_ulsp_maps(i, ulsp, ring_bytes, &next, e);
+	if (r)
+		return r;
+	fini(m);
+	*m = next;
+	*ret_made = true;
 	return 0;
 }
 

@@ -263,6 +263,54 @@ is "a ULSP ends with its daemon" 0 "$(ended; echo $?)"
 start_daemon
 until_true 5 is_state kept running
 is "and is started by the next" running "$(state kept)"
+# another ring at a load, for a new process
+ring_bytes() { ctl ulsp show kept -j | json ulsp ring_bytes; }
+map_bytes() { "$(command -v bpftool || echo /usr/sbin/bpftool)" map show pinned "/sys/fs/bpf/ulsp/$ID/ulsp/kept/ring" -j | json max_entries; }
+p1=$(ctl ulsp show kept -j | json ulsp pid)
+sed -i '/^ulsp kept/s/restart/ring 64K restart/; /^group/s/default allow/default allow log/' ulsps.ulsp
+ctl load ulsps.ulsp >load.out
+until_true 5 other_pid
+until_true 5 is_state kept running
+is "a changed ring is there after the load" "65536 65536" "$(ring_bytes) $(map_bytes)"
+is "with another process on it" 0 "$(other_pid; echo $?)"
+tcp 8001 >/dev/null
+received() { [ "$(ctl ulsp show kept -j | json ulsp received)" -ge 1 ]; }
+until_true 5 received
+is "that gets messages" 0 "$(received; echo $?)"
+
+# one that freezes what it has, its page too when no daemon maps that
+cat >freeze <<'E2'
+#!/usr/bin/python3
+import ctypes, os, platform, signal, sys, time
+def freeze(fd):
+    number = 321 if platform.machine() == "x86_64" else 280
+    return ctypes.CDLL(None).syscall(number, 22, (ctypes.c_uint32 * 1)(fd), 4)
+def frozen(fd): return open("/proc/self/fdinfo/%d" % fd).read().split("frozen:")[1].split()[0]
+def end(*_):
+    time.sleep(0.5)
+    freeze(4)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+was = [frozen(fd) for fd in (3, 4, 5)]
+if freeze(5) or freeze(3): print("this kernel lets no ULSP freeze its maps", file=sys.stderr)
+print("froze", *was, "now", *[frozen(fd) for fd in (3, 4, 5)], file=sys.stderr, flush=True)
+time.sleep(300)
+E2
+chmod 755 freeze
+echo "ulsp ice { exec \"$TMP/freeze\" }" >ice.ulsp
+cat ulsps.ulsp >>ice.ulsp
+ctl load ice.ulsp >load.out
+froze() { [ "$(grep -c 'ice: froze' ulspd.log)" = "$1" ]; }
+until_true 5 froze 1
+ctl ulsp restart ice >/dev/null
+until_true 5 froze 2
+stop_daemon KILL
+sleep 1
+start_daemon
+until_true 5 froze 3
+is "what a ULSP froze is new for its next process" "froze 0 0 0" "$(grep -o 'froze [01] [01] [01]' ulspd.log | sort -u)"
+is "and for the next daemon" running "$(state kept)"
+sed -n '/ice: froze/s/^/# /p' ulspd.log
 ctl load policy.ulsp >/dev/null
 is "those that a policy doesn't have are gone" "[]" "$(ctl ulsp list -j | json ulsps)"
 
