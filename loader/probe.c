@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "probe.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -61,13 +62,6 @@ static int try_privilege(struct probe_why *why)
 		if (!(caps & 1ull << wanted[n].bit))
 			return missing(why, -EPERM, "no %s", wanted[n].name);
 	}
-	return 0;
-}
-
-static int try_btf(struct probe_why *why)
-{
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return missing(why, -errno, "/sys/kernel/btf/vmlinux: %s", strerror(errno));
 	return 0;
 }
 
@@ -220,8 +214,8 @@ static const char fix_root[] = "run as root";
 static const struct probe probes[] = {
 	{"privilege", "base", "load programs, open cgroups, mount bpffs", true, try_privilege,
 	 fix_root},
-	{"btf", "base", "kernel types, to read tasks on any kernel", true, try_btf,
-	 "needs CONFIG_DEBUG_INFO_BTF"},
+	{"btf", "base", "kernel types, to read tasks on any kernel", true, probe_kernel_types,
+	 "needs CONFIG_DEBUG_INFO_BTF, and a libbpf that knows the kernel's kinds of types"},
 	{"bpffs", "base", "pins: enforcement outlives the daemon", true, try_bpffs,
 	 "as root: mount -t bpf bpf /sys/fs/bpf"},
 	{"cgroup2", "base", "groups of processes", true, try_cgroup2,
@@ -252,10 +246,12 @@ int probe_all(struct probe_row **ret, size_t *ret_n)
 {
 	enum { NPROBES = sizeof(probes) / sizeof(probes[0]) };
 	struct probe_row *rows = calloc(NPROBES, sizeof(*rows));
+	libbpf_print_fn_t print;
 	size_t n;
 
 	if (!rows)
 		return -ENOMEM;
+	print = libbpf_set_print(NULL); /* the rows say what failed */
 	for (n = 0; n < NPROBES; n++) {
 		const struct probe *p = &probes[n];
 		struct probe_why why = {};
@@ -267,6 +263,7 @@ int probe_all(struct probe_row **ret, size_t *ret_n)
 			snprintf(rows[n].why, sizeof(rows[n].why), "%s; %s",
 				 *why.text ? why.text : "failed", p->fix);
 	}
+	libbpf_set_print(print);
 	*ret = rows;
 	*ret_n = NPROBES;
 	return 0;

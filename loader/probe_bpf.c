@@ -102,6 +102,24 @@ int probe_set_retval(enum bpf_prog_type type, enum bpf_attach_type attach, struc
 	return load(type, attach, insns, 5, 0, NULL, why);
 }
 
+int probe_kernel_types(struct probe_why *why)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id;
+
+	if (!btf) { /* whatever is wrong with it, libbpf's errno is ESRCH */
+		snprintf(why->text, sizeof(why->text), "/sys/kernel/btf/vmlinux: %s",
+			 access("/sys/kernel/btf/vmlinux", R_OK) ? strerror(errno)
+								 : "no kernel types can be read");
+		return -ENOENT;
+	}
+	id = btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
+	btf__free(btf);
+	if (id < 0)
+		snprintf(why->text, sizeof(why->text), "the kernel's types have no task_struct");
+	return id < 0 ? id : 0;
+}
+
 int probe_task_btf(enum bpf_prog_type type, enum bpf_attach_type attach, struct probe_why *why)
 {
 	const struct bpf_insn insns[] = {

@@ -18,6 +18,8 @@ int probe_prog(enum bpf_prog_type type, enum bpf_attach_type attach, struct prob
 /* The same calling a helper with zeroed scalars; fails when the type may not call it. */
 int probe_set_retval(enum bpf_prog_type type, enum bpf_attach_type attach, struct probe_why *why);
 /* Reading the current task through its BTF pointer. */
+/* The kernel's types, as loading reads them. */
+int probe_kernel_types(struct probe_why *why);
 int probe_task_btf(enum bpf_prog_type type, enum bpf_attach_type attach, struct probe_why *why);
 int probe_syscall_prog(struct probe_why *why);
 int probe_lsm(struct probe_why *why);

@@ -147,7 +147,14 @@ fails() { # NAME PATTERN
 }
 mount --bind /dev/null /sys/kernel/btf/vmlinux
 fails "no BTF" 'BTF'
+like "doctor says so" 'NO .* btf .*no kernel types' "$(ctl doctor)"
 umount /sys/kernel/btf/vmlinux
+head -c 100000 /sys/kernel/btf/vmlinux >"$TMP/btf"
+mount --bind "$TMP/btf" /sys/kernel/btf/vmlinux
+fails "BTF that can't be parsed" 'btf: .*no kernel types'
+like "doctor says so too" 'NO .* btf .*no kernel types' "$(ctl doctor)"
+umount /sys/kernel/btf/vmlinux
+like "and yes with the kernel's own" 'yes .* btf ' "$(ctl doctor)"
 umount -l "$CG2"
 fails "no cgroup2" 'cgroup2.*mount'
 is "doctor fails too" 1 "$(ctl doctor >/dev/null; echo $?)"
