@@ -45,10 +45,13 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 	return GO;
 }
 
-/* A port that the kernel chose: only a rule refuses it, the default doesn't. */
+/* A port that the kernel chose: only a rule refuses or logs it, the default doesn't. */
 static __always_inline void ephemeral(struct event *ev)
 {
-	if (ev->error && ev->reason == ULSP_REASON_DEFAULT)
+	if (ev->reason != ULSP_REASON_DEFAULT)
+		return;
+	ev->by.flags &= ~DEC_RULE_LOG;
+	if (ev->error)
 		verdict_allow(ev, ULSP_REASON_EPHEMERAL);
 }
 

@@ -142,6 +142,38 @@ static void log_rings(void **state)
 	assert_int_equal(kern_reason(k, ULSP_REASON_LOST_FULL), 0);
 }
 
+/* A port that the kernel chose is not the default's business. */
+static void log_ephemeral(void **state)
+{
+	struct op chosen = OP(SOCK_STREAM, 0, "127.0.0.1", 0), both = OP(SOCK_STREAM, 0, "::", 0),
+		  rule = OP(SOCK_DGRAM, 0, "127.0.0.1", 0),
+		  denied = OP(SOCK_STREAM, 0, "127.0.0.1", 8099);
+	struct ulsp_maps log = {};
+	struct kern *k = *state;
+	struct ulsp_msg m[8];
+	struct err e;
+
+	assert_int_equal(instance_ulsp_maps(k->instance, "log", 0, &log, &e), 0);
+	kern_log_rings = 1u << log.slot;
+	kern_policy(k, "group g {\nallow bind udp log\ndefault deny log\n}\n");
+	assert_int_equal(kern_try(k, op_bind, &chosen), 0);
+	assert_int_equal(kern_try(k, op_bind, &both), 0);
+	assert_int_equal(kern_messages(log.ring, m, 8), 0);
+	assert_int_equal(kern_try(k, op_bind, &rule), 0);
+	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	assert_int_equal(m[0].reason, ULSP_REASON_RULE);
+	assert_int_equal(kern_try(k, op_bind, &denied), -EPERM);
+	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	assert_int_equal(m[0].reason, ULSP_REASON_DEFAULT);
+	kern_policy(k, "group g {\ndefault allow log\n}\n");
+	kern_log_rings = 0;
+	assert_int_equal(kern_try(k, op_bind, &chosen), 0);
+	assert_int_equal(kern_messages(log.ring, m, 8), 0);
+	assert_int_equal(kern_try(k, op_bind, &denied), 0);
+	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	instance_ulsp_drop(k->instance, "log", &log);
+}
+
 enum { FLOOD = 200 };
 
 static int flood(void *ctx)
@@ -419,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(says_all, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(log_rings, kern_setup, kern_teardown),
+		cmocka_unit_test_setup_teardown(log_ephemeral, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ring_full, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ask_cache, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(ask_process, kern_setup, kern_teardown),
