@@ -252,6 +252,41 @@ static void bind_port_0(void **state)
 	EXPECT(k, rules);
 }
 
+/* The port is chosen at connect. */
+static int bind_no_port(void *ctx)
+{
+	struct op *op = ctx;
+	struct sockaddr_storage ss;
+	socklen_t len = kern_addr(op->addr, 0, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) ||
+	    bind(fd, (void *)&ss, len))
+		return -errno;
+	len = kern_addr("127.0.0.1", op->port, &ss);
+	return connect(fd, (void *)&ss, len) && errno != ECONNREFUSED ? -errno : 0;
+}
+
+/* What the manual says that no hook sees: a kernel that has one fails here. */
+static void bind_unseen(void **state)
+{
+	static const struct expect cases[] = {
+		{op_bind, OP(SOCK_STREAM, 0, "127.0.0.1", 0), -EACCES},
+		{op_bind, OP(SOCK_RAW, IPPROTO_ICMP, "127.0.0.1", 0), 0},
+		{op_bind, OP(SOCK_DGRAM, IPPROTO_ICMP, "127.0.0.1", 0), 0},
+		{bind_no_port, OP(SOCK_STREAM, 0, "127.0.0.8", 80), 0},
+		/* connect sees the address */
+		{bind_no_port, OP(SOCK_STREAM, 0, "127.0.0.9", 80), -EHOSTUNREACH},
+	};
+	struct kern *k = *state;
+
+	kern_policy(k, "group g {\n"
+		       "deny bind any errno EACCES\n"
+		       "deny connect tcp from 127.0.0.9 errno EHOSTUNREACH\n"
+		       "default allow\n}\n");
+	EXPECT(k, cases);
+}
+
 static void socket_creation(void **state)
 {
 	static const struct expect cases[] = {
@@ -348,6 +383,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(udp_corners, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(bind_addresses, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(bind_port_0, kern_setup, kern_teardown),
+		cmocka_unit_test_setup_teardown(bind_unseen, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(socket_creation, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(by_uid, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(by_executable, kern_setup, kern_teardown),
