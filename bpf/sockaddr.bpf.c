@@ -11,6 +11,9 @@
  *    connect it disconnects and runs no hook.
  *  - A send on a connected UDP socket that carries control messages runs the
  *    sendmsg hook with an AF_UNSPEC address of zeros.
+ *  - An unspecified destination means this host: 0.0.0.0 becomes the source
+ *    address or 127.0.0.1, :: becomes ::1, or 127.0.0.1 on a socket bound to a
+ *    mapped address; after the hook, so it is judged as what it becomes.
  *  - Ping sockets run connect hooks since 6.1; raw sockets run none of these,
  *    nor do ping sockets in sendto: cgroup_skb/egress judges their packets.
  */
@@ -79,6 +82,40 @@ static __always_inline void as_v4(struct event *ev)
 	unmap(ev->key.addr2);
 }
 
+enum { LOOPBACK_V4 = 0x7f000001 };
+
+/*
+ * connect(2) to 0.0.0.0.  A socket that is bound to a broadcast or multicast address sends from
+ * none, which the hook can't see: both that can come of it are judged, and either denies.
+ */
+static __always_inline void judge_connect_v4(struct event *ev)
+{
+	if (ev->key.addr[0]) {
+		judge_connect4(ev);
+		return;
+	}
+	ev->key.addr[0] = LOOPBACK_V4;
+	judge_connect4(ev);
+	if (ev->verdict != ULSP_VERDICT_ALLOW || !ev->key.addr2[0])
+		return;
+	ev->key.addr[0] = ev->key.addr2[0];
+	judge_connect4(ev);
+}
+
+/* Whether the address is an IPv4 one then. */
+static __always_inline int unspecified_v6(struct event *ev, int mapped)
+{
+	if (mapped || !is_any(ev->key.addr))
+		return mapped;
+	if (!is_mapped(ev->key.addr2)) {
+		ev->key.addr[3] = 1;
+		return 0;
+	}
+	ev->key.addr[2] = 0xffff;
+	ev->key.addr[3] = LOOPBACK_V4;
+	return 1;
+}
+
 SEC("cgroup/connect4")
 int ulsp_connect4(struct bpf_sock_addr *ctx)
 {
@@ -88,7 +125,7 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
-	judge_connect4(&ev);
+	judge_connect_v4(&ev);
 	return enforce(ctx, &ev);
 }
 
@@ -102,9 +139,9 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
-	if (mapped) {
+	if (unspecified_v6(&ev, mapped)) {
 		as_v4(&ev);
-		judge_connect4(&ev);
+		judge_connect_v4(&ev);
 	} else {
 		judge_connect6(&ev);
 	}
@@ -121,7 +158,16 @@ static __always_inline int unaddressed(struct bpf_sock_addr *ctx)
 static __always_inline int connected_mapped(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
 {
 	return sk && sk->family == AF_INET6 && sk->state == TCP_ESTABLISHED_STATE &&
-	       sk->dst_ip4 == ctx->user_ip4 && sk->dst_port == (__be16)ctx->user_port;
+	       !(sk->dst_ip6[0] | sk->dst_ip6[1]) && sk->dst_ip6[2] == bpf_htonl(0xffff) &&
+	       sk->dst_ip6[3] == ctx->user_ip4 && ctx->user_ip4 &&
+	       sk->dst_port == (__be16)ctx->user_port;
+}
+
+/* sendto(2) to 0.0.0.0: `source` is what the kernel sends from. */
+static __always_inline void unspecified_v4(struct event *ev, __be32 source)
+{
+	if (!ev->key.addr[0])
+		ev->key.addr[0] = source ? bpf_ntohl(source) : LOOPBACK_V4;
 }
 
 SEC("cgroup/sendmsg4")
@@ -139,6 +185,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 		addr_v4(ev.key.addr2, ctx->msg_src_ip4);
 	if (ctx->family == AF_INET6)
 		ev.flags |= ULSP_MSG_MAPPED;
+	unspecified_v4(&ev, ctx->msg_src_ip4);
 	judge_sendmsg4(&ev);
 	return enforce(ctx, &ev);
 }
@@ -158,8 +205,9 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 	if (ctx->msg_src_ip6[0] | ctx->msg_src_ip6[1] | ctx->msg_src_ip6[2] | ctx->msg_src_ip6[3])
 		addr_v6(ev.key.addr2, ctx->msg_src_ip6[0], ctx->msg_src_ip6[1], ctx->msg_src_ip6[2],
 			ctx->msg_src_ip6[3]);
-	if (mapped) {
+	if (unspecified_v6(&ev, mapped)) {
 		as_v4(&ev);
+		unspecified_v4(&ev, 0);
 		judge_sendmsg4(&ev);
 	} else {
 		judge_sendmsg6(&ev);

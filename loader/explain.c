@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,6 +111,17 @@ static int make_ends(const struct explain_query *q, struct dec_key *k, struct er
 	return 0;
 }
 
+/* As programs judge it: what the kernel makes of an unspecified destination. */
+static void unspecified_is_here(struct dec_key *k)
+{
+	if (k->addr[0] || k->addr[1] || k->addr[2] || k->addr[3])
+		return;
+	if (k->family == DEC_V4)
+		k->addr[0] = k->addr2[0] ? k->addr2[0] : INADDR_LOOPBACK;
+	else
+		k->addr[3] = 1;
+}
+
 static int make_key(const struct explain_query *q, struct dec_key *ret, struct err *e)
 {
 	struct dec_key k = {.uid = q->uid};
@@ -142,6 +154,8 @@ static int make_key(const struct explain_query *q, struct dec_key *ret, struct e
 	r = make_ends(q, &k, e);
 	if (r)
 		return r;
+	if (op == ULSP_OP_CONNECT || op == ULSP_OP_SENDTO)
+		unspecified_is_here(&k);
 	if (q->exec) {
 		if (stat(q->exec, &st))
 			return err_set(e, -errno, "--exec %s: %m", q->exec);

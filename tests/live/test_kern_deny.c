@@ -197,6 +197,45 @@ static void udp_corners(void **state)
 	EXPECT(k, cases);
 }
 
+/* Connected to an IPv6 address, then sends to an IPv4 one that says "any". */
+static int connect_v6_send_any(void *ctx)
+{
+	struct op *op = ctx;
+	struct sockaddr_storage peer, any;
+	socklen_t peer_len = kern_addr("::1", op->port, &peer);
+	socklen_t any_len = kern_addr(op->addr, op->port, &any);
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	if (connect(fd, (void *)&peer, peer_len))
+		return -errno;
+	return sendto(fd, "x", 1, 0, (void *)&any, any_len) < 0 && errno != ECONNREFUSED ? -errno
+											 : 0;
+}
+
+/* The kernel takes an unspecified destination for this host, after the hooks. */
+static void unspecified(void **state)
+{
+	static const struct expect cases[] = {
+		{op_connect, OP(SOCK_STREAM, 0, "::", 82), -EHOSTUNREACH},
+		{op_connect, OP(SOCK_STREAM, 0, "0.0.0.0", 82), 0},
+		{op_connect_send, OP(SOCK_DGRAM, 0, "0.0.0.0", 83), -EACCES},
+		{op_connect_send, OP(SOCK_DGRAM, 0, "0.0.0.0", 85), 0},
+		{op_connect_send, OP(SOCK_DGRAM, 0, "::", 83), -EACCES},
+		{op_connect_send, OP(SOCK_DGRAM, 0, "::ffff:0.0.0.0", 83), -EACCES},
+		{op_sendto, OP(SOCK_DGRAM, 0, "0.0.0.0", 84), -ENETUNREACH},
+		{op_sendto, OP(SOCK_DGRAM, 0, "0.0.0.0", 83), 0},
+		{op_sendto, OP(SOCK_DGRAM, 0, "::", 84), -ENETUNREACH},
+		{op_sendto, OP(SOCK_DGRAM, 0, "::ffff:0.0.0.0", 84), -ENETUNREACH},
+		{op_sendto, OP(SOCK_DGRAM, 0, "0.0.0.0", 84, .family = AF_INET6), -ENETUNREACH},
+		{connect_v6_send_any, OP(SOCK_DGRAM, 0, "0.0.0.0", 84), -ENETUNREACH},
+		{connect_v6_send_any, OP(SOCK_DGRAM, 0, "::ffff:0.0.0.0", 84), -ENETUNREACH},
+	};
+	struct kern *k = *state;
+
+	kern_policy(k, policy);
+	EXPECT(k, cases);
+}
+
 static void bind_addresses(void **state)
 {
 	static const struct expect cases[] = {
@@ -381,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(connect_fast_open, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(udp, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(udp_corners, kern_setup, kern_teardown),
+		cmocka_unit_test_setup_teardown(unspecified, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(bind_addresses, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(bind_port_0, kern_setup, kern_teardown),
 		cmocka_unit_test_setup_teardown(bind_unseen, kern_setup, kern_teardown),

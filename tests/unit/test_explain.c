@@ -25,7 +25,11 @@ static const char text[] =
 	"	allow bind udp\n"
 	"	default deny errno EACCES\n"
 	"}\n"
-	"group quiet { mode audit deny sendto udp to any port 123 }\n";
+	"group quiet { mode audit deny sendto udp to any port 123 }\n"
+	"group here {\n"
+	"	deny connect, sendto any to { 127.0.0.0/8, ::1 }\n"
+	"	default allow\n"
+	"}\n";
 
 static struct compiled *compiled;
 
@@ -127,6 +131,20 @@ static void judges_the_wildcard_twice(void **state)
 	expect("web", ASK("bind", "udp", "::", 443), "allow - rule t.ulsp:9");
 }
 
+/* It becomes this host's own address before a packet is sent. */
+static void takes_unspecified_for_here(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const char *any = i ? "::" : "0.0.0.0", *here = i ? "::1" : "127.0.0.1";
+
+		expect("here", ASK("connect", "tcp", any, 443), "deny EPERM rule t.ulsp:14");
+		expect("here", ASK("connect", "tcp", here, 443), "deny EPERM rule t.ulsp:14");
+		expect("here", ASK("sendto", "udp", any, 53), "deny EPERM rule t.ulsp:14");
+		expect("here", ASK("bind", "tcp", any, 443), "allow - default t.ulsp:15");
+	}
+}
+
 static void refused(const struct explain_query *q, const char *because)
 {
 	const struct pol_group *g = &compiled->policy->groups[0];
@@ -167,6 +185,7 @@ int main(void)
 		cmocka_unit_test(knows_who),
 		cmocka_unit_test(knows_what_the_default_does_not_cover),
 		cmocka_unit_test(judges_the_wildcard_twice),
+		cmocka_unit_test(takes_unspecified_for_here),
 		cmocka_unit_test(refuses_questions_without_sense),
 	};
 
