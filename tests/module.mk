@@ -8,11 +8,14 @@ tests_SCRIPTS := matrix reload kill ulsps members badinput run install
 
 
 # libulsp, ulsp-log, ulsp-firewall
-tests_UNIT += test_format test_ulsp test_ulsp_track test_ulsp_verdict test_ulsp_process \
+tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_process \
 	test_ulsp_sink test_firewall_rules test_firewall_fuzz
-tests_LIVE += test_ulsp_kernel test_ulsp_programs
+tests_LIVE += test_ulsp_kernel test_ulsp_losses test_ulsp_programs
 test_format_LIBS := ulsp
 test_ulsp_LIBS := ulsp
+test_ulsp_SRC := tests/unit/ulsp_double.c
+test_ulsp_run_LIBS := ulsp
+test_ulsp_run_SRC := tests/unit/ulsp_double.c
 test_ulsp_track_LIBS := ulsp
 test_ulsp_verdict_LIBS := ulsp
 test_ulsp_process_LIBS := ulsp
@@ -20,7 +23,9 @@ test_ulsp_sink_SRC := ulsp/sink.c
 test_firewall_rules_SRC := ulsp/rules.c
 test_firewall_fuzz_SRC := tests/fuzz/fuzz_firewall_rules.c ulsp/rules.c
 test_ulsp_kernel_LIBS := ulsp
-test_ulsp_kernel_SRC := tests/live/fake_instance.c
+test_ulsp_kernel_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
+test_ulsp_losses_LIBS := ulsp
+test_ulsp_losses_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
 test_ulsp_programs_SRC := tests/live/fake_instance.c
 
 # loader's kernel side
@@ -49,12 +54,14 @@ test_reader_LIBS := policy
 test_reader_SRC := loader/reader.c
 
 # tables: compiler, walker, oracle
-tests_UNIT += test_decide test_compile test_decide_fuzz
+tests_UNIT += test_decide test_compile test_reach test_decide_fuzz
 tests_LIVE += test_decide_bpf
 test_decide_LIBS := policy
 test_decide_SRC := tests/unit/genrules.c
 test_compile_LIBS := policy
-test_compile_SRC := tests/unit/genrules.c
+test_compile_SRC := tests/unit/made_group.c tests/unit/genrules.c
+test_reach_LIBS := policy
+test_reach_SRC := tests/unit/made_group.c tests/unit/genrules.c
 test_decide_fuzz_LIBS := policy
 test_decide_fuzz_SRC := tests/fuzz/fuzz_decide.c tests/unit/genrules.c loader/reader.c
 test_decide_bpf_LIBS := policy

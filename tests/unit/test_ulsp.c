@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The library through its public calls, on the test double. */
+/* The library through its public calls, on the test double: opening, messages, verdicts, losses. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,89 +7,22 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "ulsp.h"
-
-struct seen {
-	int n, result, stop_at, close_at;
-	struct ulsp *u; /* to close */
-	struct ulsp_message *kept[4];
-	int nkept;
-	uint64_t lost, total;
-	char group[64];
-	int (*each)(struct ulsp *u, struct ulsp_message *m, struct seen *s);
-};
-
-static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
-{
-	struct seen *s = ctx;
-
-	s->n++;
-	if (s->stop_at && s->n == s->stop_at)
-		ulsp_stop(u);
-	if (s->close_at && s->n == s->close_at)
-		ulsp_close(&s->u);
-	return s->each ? s->each(u, m, s) : s->result;
-}
-
-static void on_loss(struct ulsp *u, const char *group, uint64_t lost, uint64_t total, void *ctx)
-{
-	struct seen *s = ctx;
-
-	(void)u;
-	s->lost += lost;
-	s->total = total;
-	snprintf(s->group, sizeof(s->group), "%s", group);
-}
-
-static struct ulsp *open_double(struct seen *s)
-{
-	struct ulsp_options o = {
-		.size = sizeof(o), .handler = on_message, .ctx = s, .loss = on_loss};
-	struct ulsp *u = NULL;
-
-	assert_int_equal(ulsp_test_open(&o, &u), 0);
-	assert_non_null(u);
-	return u;
-}
-
-static int push(struct ulsp *u, const char *op, const char *remote, int ask)
-{
-	struct ulsp_test_message m = {.size = sizeof(m),
-				      .operation = op,
-				      .remote = remote,
-				      .pid = getpid(),
-				      .uid = 1000,
-				      .ask = ask};
-
-	return ulsp_test_push(u, &m);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "ulsp_double.h"
 
 static void options(void **state)
 {
 	struct {
 		struct ulsp_options o;
 		uint64_t later;
-	} big = {.o = {.size = sizeof(big), .handler = on_message}};
-	struct ulsp_options o = {.size = sizeof(o), .handler = on_message};
+	} big = {.o = {.size = sizeof(big), .handler = double_on_message}};
+	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;
 
 	(void)state;
@@ -101,7 +34,7 @@ static void options(void **state)
 	o.handler = NULL;
 	assert_int_equal(ulsp_test_open(&o, &u), -EINVAL);
 	/* A program that was built before `loss` was there. */
-	o.handler = on_message;
+	o.handler = double_on_message;
 	o.size = offsetof(struct ulsp_options, loss);
 	o.loss = (ulsp_loss_handler)(uintptr_t)1;
 	assert_int_equal(ulsp_test_open(&o, &u), 0);
@@ -119,7 +52,7 @@ static void options(void **state)
 
 static void not_started_by_ulspd(void **state)
 {
-	struct ulsp_options o = {.size = sizeof(o), .handler = on_message};
+	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;
 
 	(void)state;
@@ -153,7 +86,7 @@ static void bad_environment(void **state)
 		{"", "1", "a", "1", -EINVAL},
 		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0", "1", "a", "1", -EPROTO},
 	};
-	struct ulsp_options o = {.size = sizeof(o), .handler = on_message};
+	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;
 	int null = dup(0);
 
@@ -176,7 +109,7 @@ static void bad_environment(void **state)
 	close(null);
 }
 
-static int check_message(struct ulsp *u, struct ulsp_message *m, struct seen *s)
+static int check_message(struct ulsp *u, struct ulsp_message *m, struct double_seen *s)
 {
 	struct sockaddr_storage a;
 	char buf[ULSP_LINE_BYTES];
@@ -225,8 +158,8 @@ static int check_message(struct ulsp *u, struct ulsp_message *m, struct seen *s)
 
 static void accessors(void **state)
 {
-	struct seen s = {.each = check_message};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {.each = check_message};
+	struct ulsp *u = double_open(&s);
 	struct ulsp_test_message m = {.size = sizeof(m),
 				      .group = "web",
 				      .operation = "sendto",
@@ -245,8 +178,8 @@ static void accessors(void **state)
 
 static void bad_test_messages(void **state)
 {
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {0};
+	struct ulsp *u = double_open(&s);
 	struct ulsp_test_message m = {.size = 4};
 	struct ulsp_test_verdict v = {.size = sizeof(v)};
 
@@ -269,7 +202,7 @@ static void bad_test_messages(void **state)
 	ulsp_close(&u);
 }
 
-static int answer(struct ulsp *u, struct ulsp_message *m, struct seen *s)
+static int answer(struct ulsp *u, struct ulsp_message *m, struct double_seen *s)
 {
 	struct ulsp_cache c = {.size = sizeof(c), .cover = ULSP_COVER_PROCESS, .ttl_ms = 250};
 
@@ -295,14 +228,14 @@ static int answer(struct ulsp *u, struct ulsp_message *m, struct seen *s)
 
 static void verdicts(void **state)
 {
-	struct seen s = {.each = answer};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {.each = answer};
+	struct ulsp *u = double_open(&s);
 	struct ulsp_test_verdict v = {.size = sizeof(v)};
 	struct ulsp_stats stats = {.size = sizeof(stats)};
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(push(u, "connect", "192.0.2.1:443", 1), i);
+		assert_int_equal(double_push(u, "connect", "192.0.2.1:443", 1), i);
 	assert_int_equal(ulsp_dispatch(u, 0), 3);
 
 	assert_int_equal(ulsp_test_verdict(u, 0, &v), 0);
@@ -335,13 +268,13 @@ static void verdicts(void **state)
 
 static void kept_message_outlives_its_handle(void **state)
 {
-	struct seen s = {.n = 2, .each = answer};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {.n = 2, .each = answer};
+	struct ulsp *u = double_open(&s);
 	char buf[ULSP_LINE_BYTES];
 
 	(void)state;
-	push(u, "connect", "192.0.2.1:443", 1);
-	push(u, "bind", NULL, 1);
+	double_push(u, "connect", "192.0.2.1:443", 1);
+	double_push(u, "bind", NULL, 1);
 	assert_int_equal(ulsp_dispatch(u, 0), 2);
 	ulsp_close(&u);
 	assert_string_equal(ulsp_rule(s.kept[0]), "test.ulsp:1");
@@ -356,8 +289,8 @@ static void kept_message_outlives_its_handle(void **state)
 
 static void losses(void **state)
 {
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {0};
+	struct ulsp *u = double_open(&s);
 	struct ulsp_test_message m = {.size = sizeof(m), .group = "a"};
 	struct ulsp_stats stats = {.size = sizeof(stats)};
 
@@ -385,8 +318,8 @@ static void losses(void **state)
 
 static void stats_of_an_older_program(void **state)
 {
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
+	struct double_seen s = {0};
+	struct ulsp *u = double_open(&s);
 	struct ulsp_stats stats = {.size = offsetof(struct ulsp_stats, invalid), .invalid = 99};
 
 	(void)state;
@@ -395,231 +328,6 @@ static void stats_of_an_older_program(void **state)
 	stats.size = 8;
 	assert_int_equal(ulsp_get_stats(u, &stats), -EINVAL);
 	assert_int_equal(ulsp_get_stats(u, NULL), -EINVAL);
-	ulsp_close(&u);
-}
-
-static void handler_ends_dispatch(void **state)
-{
-	struct seen s = {.result = -EXFULL};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	push(u, "connect", "192.0.2.1:1", 0);
-	push(u, "connect", "192.0.2.1:2", 0);
-	assert_int_equal(ulsp_dispatch(u, 0), -EXFULL);
-	assert_int_equal(s.n, 1);
-	s.result = 0;
-	assert_int_equal(ulsp_dispatch(u, 0), 1);
-	assert_int_equal(s.n, 2);
-	s.result = -EXFULL;
-	push(u, "connect", "192.0.2.1:2", 0);
-	assert_int_equal(ulsp_run(u), -EXFULL);
-	ulsp_close(&u);
-}
-
-static void dispatch_is_bounded(void **state)
-{
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	for (int i = 0; i < 1500; i++)
-		push(u, "connect", "192.0.2.1:1", 0);
-	assert_int_equal(ulsp_dispatch(u, -1), 1024);
-	assert_int_equal(ulsp_dispatch(u, -1), 476);
-	assert_int_equal(ulsp_dispatch(u, 0), 0);
-	assert_int_equal(s.n, 1500);
-	ulsp_close(&u);
-}
-
-static void waits_no_longer_than_told(void **state)
-{
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
-	double start = now();
-
-	(void)state;
-	assert_int_equal(ulsp_dispatch(u, 1200), 0); /* across a heartbeat */
-	assert_true(now() - start >= 1.2 && now() - start < 10);
-	start = now();
-	assert_int_equal(ulsp_dispatch(u, 0), 0);
-	assert_true(now() - start < 5);
-	ulsp_close(&u);
-}
-
-static void fd_is_pollable(void **state)
-{
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
-	struct pollfd p = {.fd = ulsp_fd(u), .events = POLLIN};
-
-	(void)state;
-	assert_int_equal(poll(&p, 1, 0), 0);
-	push(u, "connect", "192.0.2.1:1", 0);
-	assert_int_equal(poll(&p, 1, 0), 1);
-	ulsp_dispatch(u, 0);
-	assert_int_equal(poll(&p, 1, 0), 0);
-	assert_int_equal(poll(&p, 1, 1500), 1); /* the heartbeat */
-	assert_int_equal(ulsp_dispatch(u, 0), 0);
-	assert_int_equal(poll(&p, 1, 0), 0);
-	ulsp_close(&u);
-}
-
-static void run_until_stopped(void **state)
-{
-	struct seen s = {.stop_at = 3};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	for (int i = 0; i < 5; i++)
-		push(u, "connect", "192.0.2.1:1", 0);
-	assert_int_equal(ulsp_run(u), 0);
-	assert_int_equal(s.n, 3);
-	s.stop_at = 5; /* it runs again, and takes what was left */
-	assert_int_equal(ulsp_run(u), 0);
-	assert_int_equal(s.n, 5);
-	ulsp_stop(u);
-	assert_int_equal(ulsp_dispatch(u, -1), -ECANCELED);
-	assert_int_equal(ulsp_run(u), 0);
-	assert_int_equal(ulsp_dispatch(u, 0), 0);
-	ulsp_close(&u);
-}
-
-static volatile sig_atomic_t alarms;
-static struct ulsp *to_stop;
-
-static void on_alarm(int sig)
-{
-	(void)sig;
-	alarms = alarms + 1;
-	if (to_stop)
-		ulsp_stop(to_stop);
-}
-
-static void arm(int sig, int ms)
-{
-	struct itimerval t = {.it_value = {ms / 1000, ms % 1000 * 1000}};
-	struct sigaction sa = {.sa_handler = on_alarm};
-
-	(void)sig;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &t, NULL);
-}
-
-static void stop_in_a_signal_handler(void **state)
-{
-	struct seen s = {0};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	to_stop = u;
-	arm(SIGALRM, 50);
-	assert_int_equal(ulsp_run(u), 0);
-	to_stop = NULL;
-	arm(SIGALRM, 50);
-	assert_int_equal(ulsp_dispatch(u, -1), -EINTR);
-	ulsp_close(&u);
-}
-
-static volatile sig_atomic_t terms;
-
-static void on_term(int sig)
-{
-	(void)sig;
-	terms = terms + 1;
-}
-
-static int kill_self(struct ulsp *u, struct ulsp_message *m, struct seen *s)
-{
-	(void)u;
-	(void)m;
-	kill(getpid(), s->n % 2 ? SIGTERM : SIGINT);
-	return 0;
-}
-
-static void run_until_sigterm(void **state)
-{
-	struct sigaction sa = {.sa_handler = on_term}, was;
-	struct seen s = {.each = kill_self};
-	struct ulsp *u = open_double(&s);
-	sigset_t before, after;
-
-	(void)state;
-	sigaction(SIGTERM, &sa, &was);
-	sigprocmask(SIG_BLOCK, NULL, &before);
-	for (int i = 0; i < 2; i++) {
-		push(u, "connect", "192.0.2.1:1", 0);
-		assert_int_equal(ulsp_run(u), 0);
-	}
-	assert_int_equal(s.n, 2);
-	/* Taken by ulsp_run(), and all is as it was before. */
-	assert_int_equal(terms, 0);
-	sigprocmask(SIG_BLOCK, NULL, &after);
-	for (int sig = 1; sig < 32; sig++)
-		assert_int_equal(sigismember(&before, sig), sigismember(&after, sig));
-	raise(SIGTERM);
-	assert_int_equal(terms, 1);
-	sigaction(SIGTERM, &was, NULL);
-	ulsp_close(&u);
-}
-
-static int dispatch_again(struct ulsp *u, struct ulsp_message *m, struct seen *s)
-{
-	(void)m;
-	(void)s;
-	assert_int_equal(ulsp_dispatch(u, 0), -EBUSY);
-	return 0;
-}
-
-static void no_dispatch_within_a_handler(void **state)
-{
-	struct seen s = {.each = dispatch_again};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	push(u, "connect", "192.0.2.1:1", 0);
-	assert_int_equal(ulsp_dispatch(u, 0), 1);
-	ulsp_close(&u);
-	assert_int_equal(ulsp_dispatch(NULL, 0), -EINVAL);
-}
-
-static void close_within_a_handler(void **state)
-{
-	struct seen s = {.close_at = 2};
-
-	(void)state;
-	for (int run = 0; run < 2; run++) {
-		s.n = 0;
-		s.u = open_double(&s);
-		for (int i = 0; i < 4; i++)
-			push(s.u, "connect", "192.0.2.1:1", 0);
-		if (run)
-			assert_int_equal(ulsp_run(s.u), 0);
-		else
-			assert_int_equal(ulsp_dispatch(s.u, 0), 2);
-		assert_int_equal(s.n, 2);
-		assert_null(s.u);
-	}
-}
-
-static int push_more(struct ulsp *u, struct ulsp_message *m, struct seen *s)
-{
-	(void)m;
-	if (s->n < 100)
-		push(u, "connect", "192.0.2.1:1", 0);
-	return 0;
-}
-
-static void push_within_a_handler(void **state)
-{
-	struct seen s = {.each = push_more};
-	struct ulsp *u = open_double(&s);
-
-	(void)state;
-	push(u, "connect", "192.0.2.1:1", 0);
-	while (ulsp_dispatch(u, 0) > 0)
-		;
-	assert_int_equal(s.n, 100);
 	ulsp_close(&u);
 }
 
@@ -635,16 +343,6 @@ int main(void)
 		cmocka_unit_test(kept_message_outlives_its_handle),
 		cmocka_unit_test(losses),
 		cmocka_unit_test(stats_of_an_older_program),
-		cmocka_unit_test(handler_ends_dispatch),
-		cmocka_unit_test(dispatch_is_bounded),
-		cmocka_unit_test(waits_no_longer_than_told),
-		cmocka_unit_test(fd_is_pollable),
-		cmocka_unit_test(run_until_stopped),
-		cmocka_unit_test(stop_in_a_signal_handler),
-		cmocka_unit_test(run_until_sigterm),
-		cmocka_unit_test(no_dispatch_within_a_handler),
-		cmocka_unit_test(close_within_a_handler),
-		cmocka_unit_test(push_within_a_handler),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
