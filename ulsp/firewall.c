@@ -10,17 +10,16 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "program.h"
 #include "rules.h"
 #include "ulsp.h"
 #include "ulsp_abi.h"
@@ -223,61 +222,34 @@ static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 	return 0;
 }
 
-static int serve(struct firewall *f, struct ulsp *u, int signals)
+static void reload(void *ctx)
 {
-	struct pollfd p[2] = {{.fd = ulsp_fd(u), .events = POLLIN},
-			      {.fd = signals, .events = POLLIN}};
-	struct signalfd_siginfo info;
-	int r;
+	struct firewall *f = ctx;
 
-	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return -errno;
-		if (p[0].revents) {
-			r = ulsp_dispatch(u, 0);
-			if (r < 0 && r != -EINTR)
-				return r;
-		}
-		if (p[1].revents && read(signals, &info, sizeof(info)) == sizeof(info)) {
-			if (info.ssi_signo != SIGHUP)
-				return 0;
-			if (load(f->path, &f->rules))
-				say("the rules from before stay in force");
-			else
-				say("%zu rules from %s", f->rules->n, f->path);
-		}
-	}
+	if (load(f->path, &f->rules))
+		say("the rules from before stay in force");
+	else
+		say("%zu rules from %s", f->rules->n, f->path);
 }
 
 static int run(struct firewall *f)
 {
+	const struct program program = {
+		.name = "ulsp-firewall",
+		.example = "ulsp firewall { exec \"ulsp-firewall\" \"--rules\" \"PATH\" }",
+		.reload = reload,
+		.ctx = f,
+	};
 	struct ulsp_options options = {.size = sizeof(options), .handler = on_message, .ctx = f};
 	struct ulsp *u = NULL;
-	sigset_t set;
 	int signals, r;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0)
-		return -errno;
-	r = ulsp_open(&options, &u);
-	if (r == -ENOTCONN)
-		say("not started by ulspd: name it in a policy, "
-		    "`ulsp firewall { exec \"ulsp-firewall\" \"--rules\" \"PATH\" }'");
-	else if (r == -EPROTO)
-		say("ulspd is of another version: install both from one");
-	else if (r)
-		say("cannot open the ring: %s", strerror(-r));
-	if (!r) {
-		r = serve(f, u, signals);
-		if (r)
-			say("%s", strerror(-r));
-	}
+	r = program_open(&program, &options, &u, &signals);
+	if (r)
+		return r;
+	r = program_serve(&program, u, signals);
+	if (r)
+		say("%s", strerror(-r));
 	ulsp_close(&u);
 	close(signals);
 	return r;

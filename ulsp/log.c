@@ -8,13 +8,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +22,7 @@
 #include <syslog.h>
 
 #include "format.h"
+#include "program.h"
 #include "sink.h"
 #include "ulsp.h"
 
@@ -229,74 +228,43 @@ static void finish(struct logger *l, struct ulsp *u)
 		flush(l);
 }
 
-/* Until SIGTERM or SIGINT, or a reader that is gone. */
-static int serve(struct logger *l, struct ulsp *u, int signals)
+/* A reader that is gone ends it. */
+static int after(void *ctx)
 {
-	struct pollfd p[2] = {{.fd = ulsp_fd(u), .events = POLLIN},
-			      {.fd = signals, .events = POLLIN}};
-	struct signalfd_siginfo info;
-	int r;
-
-	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return -errno;
-		if (p[0].revents) {
-			r = ulsp_dispatch(u, 0);
-			if (r < 0 && r != -EINTR)
-				return r;
-			r = flush(l);
-			if (r == -EPIPE)
-				return r;
-		}
-		if (p[1].revents && read(signals, &info, sizeof(info)) == sizeof(info)) {
-			if (info.ssi_signo != SIGHUP)
-				return 0;
-			r = sink_reopen(&l->sink);
-			if (r)
-				fprintf(stderr, "ulsp-log: cannot open %s anew: %s\n", l->sink.path,
-					strerror(-r));
-		}
-	}
+	return flush(ctx) == -EPIPE ? -EPIPE : 0;
 }
 
-static int take_signals(void)
+static void reload(void *ctx)
 {
-	sigset_t set;
+	struct logger *l = ctx;
+	int r = sink_reopen(&l->sink);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (r)
+		fprintf(stderr, "ulsp-log: cannot open %s anew: %s\n", l->sink.path, strerror(-r));
 }
 
 static int run(struct logger *l)
 {
+	const struct program program = {
+		.name = "ulsp-log",
+		.example = "ulsp logger { exec \"ulsp-log\" }",
+		.after = after,
+		.reload = reload,
+		.ctx = l,
+	};
 	struct ulsp_options options = {
 		.size = sizeof(options), .handler = on_message, .ctx = l, .loss = on_loss};
 	struct ulsp *u = NULL;
 	int signals, r;
 
-	signals = take_signals();
-	if (signals < 0)
-		return -errno;
-	r = ulsp_open(&options, &u);
-	if (r == -ENOTCONN)
-		fprintf(stderr, "ulsp-log: not started by ulspd: name it in a policy, "
-				"`ulsp logger { exec \"ulsp-log\" }'\n");
-	else if (r == -EPROTO)
-		fprintf(stderr, "ulsp-log: ulspd is of another version: install both from one\n");
-	else if (r)
-		fprintf(stderr, "ulsp-log: cannot open the ring: %s\n", strerror(-r));
-	if (!r) {
-		r = serve(l, u, signals);
-		if (r && r != -EPIPE)
-			fprintf(stderr, "ulsp-log: %s\n", strerror(-r));
-		if (!r)
-			finish(l, u);
-	}
+	r = program_open(&program, &options, &u, &signals);
+	if (r)
+		return r;
+	r = program_serve(&program, u, signals);
+	if (r && r != -EPIPE)
+		program_say(&program, "%s", strerror(-r));
+	if (!r)
+		finish(l, u);
 	if (!l->journal && !r)
 		r = flush(l);
 	ulsp_close(&u);

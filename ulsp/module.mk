@@ -2,5 +2,5 @@
 libulsp_SRC := ulsp/handle.c ulsp/kernel.c ulsp/ring.c ulsp/test.c ulsp/message.c ulsp/verdict.c \
 	ulsp/track.c ulsp/format.c ulsp/process.c ulsp/cgroup.c
 libulsp_LIBS := -lbpf -lelf -lz
-ulsp-log_SRC := ulsp/log.c ulsp/sink.c
-ulsp-firewall_SRC := ulsp/firewall.c ulsp/rules.c
+ulsp-log_SRC := ulsp/log.c ulsp/program.c ulsp/sink.c
+ulsp-firewall_SRC := ulsp/firewall.c ulsp/program.c ulsp/rules.c
