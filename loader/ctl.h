@@ -61,6 +61,8 @@ void ctl_help(const struct command *cmd, FILE *out);
 __attribute__((format(printf, 2, 3))) int ctl_usage(const struct ctl *c, const char *format, ...);
 /* "ulspctl: text" on stderr, or an error object on stdout with --json; returns CTL_FAILED. */
 __attribute__((format(printf, 2, 3))) int ctl_fail(const struct ctl *c, const char *format, ...);
+/* For commands without options: takes n arguments, `wants` says which; CTL_OK or CTL_USAGE. */
+int ctl_arguments(struct ctl *c, int argc, char **argv, int n, const char *wants);
 /* Pick a command of a list by argv[1] and run it. */
 int ctl_dispatch(struct ctl *c, const struct command *list, size_t n, int argc, char **argv);
 int ctl_parse_number(const char *text, long long min, long long max, long long *ret);
@@ -76,6 +78,8 @@ int ctl_connect(const char *instance, int *ret_fd, struct err *e);
  * CTL_FAILED when it could not be asked or was refused, which is printed.
  */
 int ctl_call(struct ctl *c, struct json_object *request, struct json_object **ret);
+/* The same; with --json the answer is printed, *ret stays NULL, and all is said. */
+int ctl_call_text(struct ctl *c, struct json_object *request, struct json_object **ret);
 /* The same without printing: 0 and the answer, whatever it says, or -errno. */
 int ctl_ask(const char *instance, struct json_object *request, const char *text, size_t bytes,
 	    struct json_object **ret, struct err *e);

@@ -204,3 +204,17 @@ int ctl_call(struct ctl *c, struct json_object *request, struct json_object **re
 		*ret = TAKE_PTR(answer);
 	return r;
 }
+
+int ctl_call_text(struct ctl *c, struct json_object *request, struct json_object **ret)
+{
+	scoped(ctl_put) struct json_object *answer = NULL;
+	int r = ctl_call(c, request, &answer);
+
+	if (r != CTL_OK)
+		return r;
+	if (c->json)
+		ctl_print_json(answer);
+	else
+		*ret = TAKE_PTR(answer);
+	return CTL_OK;
+}

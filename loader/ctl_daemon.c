@@ -13,11 +13,11 @@ int cmd_version(struct ctl *c, int argc, char **argv)
 {
 	scoped(ctl_put) struct json_object *answer = NULL, *o = NULL;
 	struct err e = {0};
+	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (optind != argc)
-		return ctl_usage(c, "takes no argument");
+	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
+	if (r != CTL_OK)
+		return r;
 	ctl_ask(c->instance, ctl_request(CONTROL_VERSION_GET), NULL, 0, &answer, &e);
 	if (!c->json) {
 		printf("ulspctl %s (protocol %d, ABI %d)\n", ULSP_VERSION, CONTROL_VERSION,
@@ -81,13 +81,9 @@ int cmd_shutdown(struct ctl *c, int argc, char **argv)
 		return shutdown_pins(c);
 	request = ctl_request(CONTROL_SHUTDOWN);
 	json_object_object_add(request, "keep", json_object_new_boolean(keep));
-	r = ctl_call(c, request, &answer);
-	if (r != CTL_OK)
-		return r;
-	if (c->json)
-		ctl_print_json(answer);
-	else
+	r = ctl_call_text(c, request, &answer);
+	if (r == CTL_OK && answer)
 		puts(keep ? "ulspd ends; the policy stays enforced"
 			  : "detached, unpinned; ulspd ends");
-	return CTL_OK;
+	return r;
 }

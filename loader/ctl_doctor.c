@@ -71,10 +71,9 @@ int cmd_doctor(struct ctl *c, int argc, char **argv)
 	size_t n;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (optind != argc)
-		return ctl_usage(c, "takes no argument");
+	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
+	if (r != CTL_OK)
+		return r;
 	r = probe_all(&rows, &n);
 	if (r)
 		return ctl_fail(c, "probing failed: %s", strerror(-r));

@@ -14,17 +14,12 @@ static int group_list(struct ctl *c, int argc, char **argv)
 	struct ctl_table t;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (optind != argc)
-		return ctl_usage(c, "takes no argument");
-	r = ctl_call(c, ctl_request(CONTROL_GROUP_LIST), &answer);
+	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
 	if (r != CTL_OK)
 		return r;
-	if (c->json) {
-		ctl_print_json(answer);
-		return CTL_OK;
-	}
+	r = ctl_call_text(c, ctl_request(CONTROL_GROUP_LIST), &answer);
+	if (r != CTL_OK || !answer)
+		return r;
 	groups = ctl_get(answer, "groups");
 	ctl_table_init(&t, titles, sizeof(titles) / sizeof(*titles));
 	for (size_t i = 0; i < json_object_array_length(groups); i++) {
@@ -56,19 +51,14 @@ static int group_show(struct ctl *c, int argc, char **argv)
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (argc - optind != 1)
-		return ctl_usage(c, "give one GROUP");
-	request = ctl_request(CONTROL_GROUP_SHOW);
-	ctl_add(request, "group", argv[optind]);
-	r = ctl_call(c, request, &answer);
+	r = ctl_arguments(c, argc, argv, 1, "give one GROUP");
 	if (r != CTL_OK)
 		return r;
-	if (c->json) {
-		ctl_print_json(answer);
-		return CTL_OK;
-	}
+	request = ctl_request(CONTROL_GROUP_SHOW);
+	ctl_add(request, "group", argv[optind]);
+	r = ctl_call_text(c, request, &answer);
+	if (r != CTL_OK || !answer)
+		return r;
 	cgroups = ctl_get(answer, "cgroups");
 	printf("# group %s, generation %lld\n", argv[optind], ctl_get_int(answer, "generation"));
 	for (size_t i = 0; i < json_object_array_length(cgroups); i++) {
@@ -113,13 +103,9 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 	ctl_add(request, "group", argv[optind]);
 	ctl_add(request, "cgroup", argv[optind + 1]);
 	ctl_add(request, "existing", existing);
-	r = ctl_call(c, request, &answer);
-	if (r != CTL_OK)
+	r = ctl_call_text(c, request, &answer);
+	if (r != CTL_OK || !answer)
 		return r;
-	if (c->json) {
-		ctl_print_json(answer);
-		return CTL_OK;
-	}
 	printf("attached %s to %s, %lld processes\n", argv[optind], path_of(answer, "cgroup"),
 	       ctl_get_int(answer, "processes"));
 	print_sockets(ctl_get(answer, "sockets"));
@@ -132,24 +118,19 @@ static int group_detach(struct ctl *c, int argc, char **argv)
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (argc - optind != 2)
-		return ctl_usage(c, "give GROUP and CGROUP");
+	r = ctl_arguments(c, argc, argv, 2, "give GROUP and CGROUP");
+	if (r != CTL_OK)
+		return r;
 	request = ctl_request(CONTROL_GROUP_DETACH);
 	ctl_add(request, "group", argv[optind]);
 	ctl_add(request, "cgroup", argv[optind + 1]);
-	r = ctl_call(c, request, &answer);
-	if (r != CTL_OK)
-		return r;
-	if (c->json)
-		ctl_print_json(answer);
-	else
+	r = ctl_call_text(c, request, &answer);
+	if (r == CTL_OK && answer)
 		printf("detached %s from %s%s\n", argv[optind], path_of(answer, "cgroup"),
 		       json_object_get_boolean(ctl_get(answer, "member"))
 			       ? ": a member by policy, the next load attaches it again"
 			       : "");
-	return CTL_OK;
+	return r;
 }
 
 static int group_mode(struct ctl *c, int argc, char **argv)
@@ -158,24 +139,19 @@ static int group_mode(struct ctl *c, int argc, char **argv)
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (argc - optind != 2)
-		return ctl_usage(c, "give GROUP and audit or enforce");
+	r = ctl_arguments(c, argc, argv, 2, "give GROUP and audit or enforce");
+	if (r != CTL_OK)
+		return r;
 	if (strcmp(argv[optind + 1], "audit") && strcmp(argv[optind + 1], "enforce"))
 		return ctl_usage(c, "the mode is audit or enforce");
 	request = ctl_request(CONTROL_GROUP_MODE);
 	ctl_add(request, "group", argv[optind]);
 	ctl_add(request, "mode", argv[optind + 1]);
-	r = ctl_call(c, request, &answer);
-	if (r != CTL_OK)
-		return r;
-	if (c->json)
-		ctl_print_json(answer);
-	else
+	r = ctl_call_text(c, request, &answer);
+	if (r == CTL_OK && answer)
 		printf("%s: %s (was %s)\n", argv[optind], argv[optind + 1],
 		       ctl_get_string(answer, "was"));
-	return CTL_OK;
+	return r;
 }
 
 static const struct command commands[] = {

@@ -80,6 +80,13 @@ int ctl_usage(const struct ctl *c, const char *format, ...)
 	return CTL_USAGE;
 }
 
+int ctl_arguments(struct ctl *c, int argc, char **argv, int n, const char *wants)
+{
+	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
+		return CTL_USAGE;
+	return argc - optind == n ? CTL_OK : ctl_usage(c, "%s", wants);
+}
+
 int ctl_fail(const struct ctl *c, const char *format, ...)
 {
 	char text[1024];

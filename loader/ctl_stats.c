@@ -119,13 +119,9 @@ int cmd_stats(struct ctl *c, int argc, char **argv)
 		json_object_put(request);
 		return ctl_usage(c, "takes no argument");
 	}
-	r = ctl_call(c, request, &answer);
-	if (r != CTL_OK)
+	r = ctl_call_text(c, request, &answer);
+	if (r != CTL_OK || !answer)
 		return r;
-	if (c->json) {
-		ctl_print_json(answer);
-		return CTL_OK;
-	}
 	groups = ctl_get(answer, "groups");
 	for (size_t i = 0; i < json_object_array_length(groups); i++) {
 		struct json_object *g = json_object_array_get_idx(groups, i);

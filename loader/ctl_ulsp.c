@@ -21,17 +21,12 @@ static int ulsp_list(struct ctl *c, int argc, char **argv)
 	struct ctl_table t;
 	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (optind != argc)
-		return ctl_usage(c, "takes no argument");
-	r = ctl_call(c, ctl_request(CONTROL_ULSP_LIST), &answer);
+	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
 	if (r != CTL_OK)
 		return r;
-	if (c->json) {
-		ctl_print_json(answer);
-		return CTL_OK;
-	}
+	r = ctl_call_text(c, ctl_request(CONTROL_ULSP_LIST), &answer);
+	if (r != CTL_OK || !answer)
+		return r;
 	list = ctl_get(answer, "ulsps");
 	ctl_table_init(&t, titles, sizeof(titles) / sizeof(*titles));
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
@@ -87,14 +82,14 @@ static int ask_about(struct ctl *c, int argc, char **argv, enum control_verb ver
 		     struct json_object **ret)
 {
 	struct json_object *request;
+	int r;
 
-	if (ctl_getopt(c, argc, argv, "", NULL) != -1)
-		return CTL_USAGE;
-	if (argc - optind != 1)
-		return ctl_usage(c, "give one ULSP");
+	r = ctl_arguments(c, argc, argv, 1, "give one ULSP");
+	if (r != CTL_OK)
+		return r;
 	request = ctl_request(verb);
 	ctl_add(request, "ulsp", argv[optind]);
-	return ctl_call(c, request, ret);
+	return ctl_call_text(c, request, ret);
 }
 
 static int ulsp_show(struct ctl *c, int argc, char **argv)
@@ -102,13 +97,9 @@ static int ulsp_show(struct ctl *c, int argc, char **argv)
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r = ask_about(c, argc, argv, CONTROL_ULSP_SHOW, &answer);
 
-	if (r != CTL_OK)
-		return r;
-	if (c->json)
-		ctl_print_json(answer);
-	else
+	if (r == CTL_OK && answer)
 		print_ulsp(c, ctl_get(answer, "ulsp"));
-	return CTL_OK;
+	return r;
 }
 
 static int ulsp_restart(struct ctl *c, int argc, char **argv)
@@ -116,13 +107,9 @@ static int ulsp_restart(struct ctl *c, int argc, char **argv)
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r = ask_about(c, argc, argv, CONTROL_ULSP_RESTART, &answer);
 
-	if (r != CTL_OK)
-		return r;
-	if (c->json)
-		ctl_print_json(answer);
-	else
+	if (r == CTL_OK && answer)
 		printf("%s: restarting\n", argv[optind]);
-	return CTL_OK;
+	return r;
 }
 
 static const struct command commands[] = {
