@@ -36,7 +36,7 @@ LDFLAGS  := -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 BPFARCH  := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -D__TARGET_ARCH_$(BPFARCH) \
 	    -Wall -Wextra -Werror -Wno-missing-declarations -Wno-unused-parameter \
-	    -Wno-address-of-packed-member -Ibpf -I$(GEN)
+	    -Wno-address-of-packed-member -Ibpf -Ibpf/lsm -I$(GEN)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -45,7 +45,7 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -D__TARGET_ARCH_$(BPFARCH) \
 .PHONY: all deps demo check check-unit check-san check-live bench fuzz install uninstall clean \
 	format format-check tidy lint-man compile_commands.json
 
-include bpf/module.mk policy/module.mk loader/module.mk ulsp/module.mk
+include bpf/module.mk bpf/lsm/module.mk policy/module.mk loader/module.mk ulsp/module.mk
 include examples/module.mk tests/module.mk bench/module.mk docs/module.mk
 
 # ---- what is built ----
@@ -113,7 +113,7 @@ $(BUILD)/gen-o/%.o: $(GEN)/%.c $(BUILD)/flags | generated
 	  -Wno-unused-function -Wno-sign-compare -Wno-unused-parameter -MMD -MP -c -o $@ $<
 
 .PHONY: generated
-generated: $(GEN)/policy_gram.h $(GEN)/policy_lex.h $(GEN)/ulsp.skel.h
+generated: $(GEN)/policy_gram.h $(GEN)/policy_lex.h $(GEN)/ulsp.skel.h $(GEN)/ulsp_lsm.skel.h
 $(GEN)/policy_gram.c $(GEN)/policy_gram.h &: policy/gram.y
 	@mkdir -p $(GEN)
 	$(call say,BISON,$<)
@@ -137,6 +137,11 @@ $(BUILD)/bpf/ulsp.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(bpf_SRC))
 	$(Q)$(BPFTOOL) gen object $@ $^
 $(GEN)/ulsp.skel.h: $(BUILD)/bpf/ulsp.o
 	$(Q)$(BPFTOOL) gen skeleton $< name ulsp_bpf >$@
+$(BUILD)/bpf/ulsp_lsm.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(lsm_SRC))
+	$(call say,BPFLD,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+$(GEN)/ulsp_lsm.skel.h: $(BUILD)/bpf/ulsp_lsm.o
+	$(Q)$(BPFTOOL) gen skeleton $< name ulsp_lsm >$@
 
 # ---- dependencies ----
 
@@ -150,13 +155,13 @@ LIBS_policy := $(LIBPOLICY)
 LIBS_kern   := $(LIBKERN) $(LIBPOLICY)
 LIBS_ulsp   := $(LIBULSP)
 define test_rules
-$(BUILD)/tests/$(1): $$(call objs,$(firstword $(wildcard tests/unit/$(1).c tests/live/$(1).c)) $$($(1)_SRC)) \
+$(BUILD)/tests/$(1): $$(call objs,$(firstword $(wildcard tests/unit/$(1).c tests/live/$(1).c tests/vm/$(1).c)) $$($(1)_SRC)) \
     $$(foreach l,$$($(1)_LIBS),$$(LIBS_$$(l)))
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS) $$($(1)_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) -lcmocka -lbpf -lelf -lz -ljson-c -lsystemd
 endef
-$(foreach t,$(tests_UNIT) $(tests_LIVE),$(eval $(call test_rules,$(t))))
+$(foreach t,$(tests_UNIT) $(tests_LIVE) $(tests_LSM),$(eval $(call test_rules,$(t))))
 define tool_rules
 $(BUILD)/tests/$(1): $$(call objs,tests/tools/$(1).c) $$(foreach l,$$($(1)_LIBS),$$(LIBS_$$(l)))
 	@mkdir -p $$(@D)
@@ -171,10 +176,11 @@ bench-bins: $(addprefix $(BUILD)/bench/,$(bench_PROGRAMS) $(addsuffix .bpf.o,$(b
 
 UNIT_BINS := $(addprefix $(BUILD)/tests/,$(tests_UNIT))
 LIVE_BINS := $(addprefix $(BUILD)/tests/,$(tests_LIVE))
+LSM_BINS  := $(addprefix $(BUILD)/tests/,$(tests_LSM))
 TOOL_BINS := $(addprefix $(BUILD)/tests/,$(tests_TOOLS))
 
 .PHONY: build-tests
-build-tests: all $(UNIT_BINS) $(LIVE_BINS) $(TOOL_BINS)
+build-tests: all $(UNIT_BINS) $(LIVE_BINS) $(LSM_BINS) $(TOOL_BINS)
 
 # Everything that this machine can run: units, units under sanitizers, live
 # tests on the running kernel.

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define ULSP_ABI   1
+#define ULSP_ABI   2
 #define ULSP_MAGIC 0x50534c55u /* "ULSP", little endian */
 
 enum ulsp_op {
@@ -24,6 +24,15 @@ enum ulsp_op {
 #undef OP
 	ULSP_OP_COUNT
 };
+
+/* What BPF LSM judges; in messages the number is added to ULSP_OP_REACH. */
+enum ulsp_reach {
+#define REACH(n, NAME, word, text) ULSP_REACH_##NAME = n,
+#include "reaches.def"
+#undef REACH
+	ULSP_REACH_COUNT
+};
+enum { ULSP_OP_REACH = 32, ULSP_MAX_REACHES = 16 };
 
 enum ulsp_proto {
 #define PROTO(n, NAME, word, text) ULSP_PROTO_##NAME = n,
@@ -89,7 +98,7 @@ struct ulsp_msg {
 	__u8 op;
 	__u8 proto;
 	__u8 ip_proto; /* IPPROTO_* as the socket or packet has it */
-	__u8 family;   /* 4, 6 */
+	__u8 family;   /* 4, 6; 0: no address */
 	__u8 verdict;  /* what was decided: allow or deny after fail modes; ask only never */
 	__s16 error;   /* negative errno of a denial, 0 otherwise */
 	__u8 reason;
@@ -200,6 +209,7 @@ struct ulsp_stream {
 struct ulsp_group_count {
 	__u64 ops[ULSP_OP_COUNT][2]; /* by final verdict: [0] allowed, [1] denied (or would be) */
 	__u64 reasons[ULSP_REASON_COUNT];
+	__u64 reaches[ULSP_MAX_REACHES]; /* denied, or would be */
 };
 
 /* Per-CPU counters of a rule: index as in the decision table. */

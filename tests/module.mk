@@ -77,3 +77,7 @@ test_explain_LIBS := kern ulsp
 test_explain_SRC := loader/explain.c loader/compiled.c loader/reader.c
 test_diag_json_LIBS := policy
 test_diag_json_SRC := loader/diag_json.c
+
+# the LSM tier, in guests only: tests/vm/test_x.c
+tests_LSM := test_lsm_process
+$(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c))

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tagging: a process gets its groups when it is forked, moved to a member
+ * cgroup by somebody outside, executes a member's file, or runs already when a
+ * policy is loaded (tag_tasks).  A member's own moves only ever add.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "reach.bpf.h"
+
+#define CLONE_THREAD 0x00010000
+
+/* Cgroups below a member are members: the nearest known ancestor has the whole chain's tag. */
+enum {
+	CGROUP_DEPTH = 32
+}; /* deeper ones are not seen: what the kernel allows by default is more */
+
+static __always_inline __u64 cgroup_tag(const struct cgroup *cgroup)
+{
+	int level = BPF_CORE_READ(cgroup, level), up;
+
+	for (up = 0; up < CGROUP_DEPTH; up++) {
+		__u64 id, *tag;
+
+		if (level - up < 0)
+			break;
+		id = BPF_CORE_READ(cgroup, kn, id);
+		tag = bpf_map_lookup_elem(&cgroup_tags, &id);
+		if (tag)
+			return *tag;
+		cgroup = (void *)BPF_CORE_READ(cgroup, self.parent, cgroup);
+		if (!cgroup)
+			break;
+	}
+	return 0;
+}
+
+static __always_inline __u64 exec_tag(struct file *file)
+{
+	struct ulsp_exec_key key = {};
+	__u64 *tag;
+
+	if (!file)
+		return 0;
+	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	tag = bpf_map_lookup_elem(&exec_tags, &key);
+	return tag ? *tag : 0;
+}
+
+/* 0, or what keeps it from being tagged as it should. */
+static __always_inline int set_tag(struct task_struct *task, const struct ulsp_task_tag *want)
+{
+	struct ulsp_task_tag *tag;
+
+	tag = bpf_task_storage_get(&task_tags, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!tag)
+		return -ENOMEM;
+	*tag = *want;
+	return 0;
+}
+
+static __always_inline void set_tgid(__u32 tgid, __u64 tag)
+{
+	if (tag)
+		bpf_map_update_elem(&tgid_tags, &tgid, &tag, BPF_ANY);
+	else
+		bpf_map_delete_elem(&tgid_tags, &tgid);
+}
+
+/* ---- birth and death ---- */
+
+SEC("lsm/task_alloc")
+int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
+{
+	struct ulsp_task_tag *mine;
+
+	if (ret)
+		return ret;
+	mine = task_tag(bpf_get_current_task_btf());
+	if (!mine || !mine->all)
+		return 0;
+	/* A child that can't be tagged isn't born. */
+	if (set_tag(task, mine))
+		return -ENOMEM;
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct ulsp_task_tag tag = {}, *have = task_tag(child);
+	__u64 theirs, ours;
+	int full = 0;
+
+	if (have)
+		tag = *have;
+	/* Cloned into another cgroup (CLONE_INTO_CGROUP). */
+	ours = BPF_CORE_READ(parent, cgroups, dfl_cgrp, kn, id);
+	theirs = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
+	if (ours != theirs) {
+		tag.all = tag_union(tag.all, cgroup_tag(BPF_CORE_READ(child, cgroups, dfl_cgrp)),
+				    &full);
+		if (tag.all && (!have || have->all != tag.all))
+			set_tag(child, &tag);
+	}
+	if (tag.all && child->pid == child->tgid)
+		set_tgid(child->tgid, tag.all);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(tag_exit, struct task_struct *task)
+{
+	if (!BPF_CORE_READ(task, signal, live.counter) && tag_of(task))
+		set_tgid(task->tgid, 0);
+	return 0;
+}
+
+/* ---- moves ---- */
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(tag_move, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	struct ulsp_task_tag tag = {}, *have = task_tag(task);
+	__u64 by_cgroup = cgroup_tag(to);
+	int full = 0;
+
+	if (!have && !by_cgroup)
+		return 0;
+	if (have)
+		tag = *have;
+	/* By somebody outside: what the old cgroup gave ends. */
+	if (!my_tag())
+		tag.all = tag.exec;
+	tag.all = tag_union(tag.all, by_cgroup, &full);
+	set_tag(task, &tag);
+	set_tgid(task->tgid, tag.all);
+	return 0;
+}
+
+/*
+ * Each level of an execution comes here: a script and then its interpreter.  The old leader's tag
+ * goes with it when another thread executes, so a tag by the leader is made the thread's own.
+ */
+SEC("lsm/bprm_check_security")
+int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct ulsp_task_tag tag = {}, *have;
+	__u64 by_file;
+	int full = 0;
+
+	if (ret)
+		return ret;
+	have = task_tag(task);
+	by_file = exec_tag(bprm->file);
+	if (!have && !by_file)
+		return 0;
+	if (have)
+		tag = *have;
+	tag.all = tag_union(tag.all, by_file, &full);
+	tag.exec = tag_union(tag.exec, by_file, &full);
+	if (full || set_tag(task, &tag))
+		return -EPERM; /* fails closed: it would run without its group */
+	set_tgid(task->tgid, tag.all);
+	return 0;
+}
+
+/* ---- what runs already ---- */
+
+SEC("iter/task")
+int tag_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct ulsp_task_tag tag = {}, *have;
+	struct mm_struct *mm;
+	__u64 by_cgroup;
+	int full = 0;
+
+	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */)
+		return 0;
+	have = bpf_task_storage_get(&task_tags, task, NULL, 0);
+	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	mm = task->mm;
+	tag.exec = mm ? exec_tag(BPF_CORE_READ(mm, exe_file)) : 0;
+	if (have) {
+		tag.all = have->all;
+		tag.exec = tag_union(tag.exec, have->exec, &full);
+	}
+	tag.all = tag_union(tag_union(tag.all, by_cgroup, &full), tag.exec, &full);
+	if (!tag.all)
+		return 0;
+	set_tag(task, &tag);
+	if (task->pid == task->tgid)
+		set_tgid(task->tgid, tag.all);
+	return 0;
+}
