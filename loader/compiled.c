@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
+#include "probe.h"
 #include "reader.h"
 
 static void free_paths(char ***paths)
@@ -127,6 +128,7 @@ int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *fi
 {
 	const struct pol_policy *p = c->policy;
 	uint8_t numbered[UINT8_MAX + 1];
+	char why[256];
 	struct pol_env env = {.exe = find_exe,
 			      .ring_of_ulsp = rings,
 			      .file_index = files,
@@ -138,6 +140,8 @@ int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *fi
 			     "an instance has at most %d ULSPs", ULSP_MAX_RINGS - 1);
 		return -E2BIG;
 	}
+	env.lsm = c->lsm = adopting || probe_lsm_tier(why, sizeof(why));
+	env.lsm_why = why;
 	for (size_t i = 0; i <= UINT8_MAX; i++)
 		numbered[i] = (uint8_t)(i + 1);
 	if (!rings)

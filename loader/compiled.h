@@ -13,6 +13,7 @@ struct compiled {
 	struct pol_policy *policy;
 	struct pol_table **tables; /* one a group; all NULL before compiled_tables() */
 	struct pol_diags diags;
+	bool lsm; /* compiled for a kernel with BPF LSM */
 };
 
 /* Where text comes from: files and directories (all *.ulsp in them, sorted), or memory. */

@@ -47,11 +47,37 @@ static int open_instance(struct daemon *d, struct err *e)
 	return r;
 }
 
-static void on_cgroups(void *ctx)
+static void guard(void *ctx, pid_t pid, bool on)
 {
 	struct daemon *d = ctx;
 
+	lsm_guard(d->lsm, pid, on);
+}
+
+void daemon_guard(struct daemon *d)
+{
+	lsm_guard(d->lsm, getpid(), true);
+	for (size_t i = 0; i < d->supervisor->n; i++)
+		lsm_guard(d->lsm, d->supervisor->v[i]->pid, true);
+}
+
+void daemon_retag(struct daemon *d, int left)
+{
+	struct err e = {0};
+
+	if (d->lsm && lsm_sync(d->lsm, d->instance, d->now, left, &e))
+		log_error("%s", e.text);
+}
+
+void daemon_follow(struct daemon *d)
+{
 	enforced_follow(d->now, d->instance, &d->root, d->members);
+	daemon_retag(d, LSM_NONE_LEFT);
+}
+
+static void on_cgroups(void *ctx)
+{
+	daemon_follow(ctx);
 }
 
 static void log_diag(const struct pol_diag *g)
@@ -121,13 +147,21 @@ static int open_parts(struct daemon *d, struct err *e)
 		r = supervisor_new(d->event, d->instance, &d->supervisor, e);
 	if (!r)
 		r = monitor_new(d->event, d->instance, &d->root, &d->monitor);
+	if (!r)
+		r = lsm_open(d->instance, false, &d->lsm, e);
+	if (!r) {
+		d->supervisor->guard = guard;
+		d->supervisor->guard_ctx = d;
+		lsm_guard_none(d->lsm); /* an earlier daemon's */
+		daemon_guard(d);
+	}
 	if (!r && d->instance->adopted)
 		r = daemon_adopt(d, e);
 	if (!r)
 		r = load_at_start(d, e);
 	if (r)
 		return r;
-	enforced_follow(d->now, d->instance, &d->root, d->members);
+	daemon_follow(d);
 	return server_new(d->event, path, requests_handle, d, &d->server, e);
 }
 
@@ -251,6 +285,7 @@ void daemon_close(struct daemon **dp)
 	supervisor_free(&d->supervisor);
 	members_free(&d->members);
 	enforced_free(&d->now);
+	lsm_close(&d->lsm);
 	if (destroy) { /* locked until all is gone */
 		r = instance_destroy(d->options.instance, &e);
 		rmdir_parent(d->instance->pin_dir);

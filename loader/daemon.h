@@ -14,6 +14,7 @@
 #include "enforced.h"
 #include "image.h"
 #include "instance.h"
+#include "lsm.h"
 #include "members.h"
 #include "monitor.h"
 #include "server.h"
@@ -33,6 +34,7 @@ struct daemon {
 	struct instance *instance;
 	struct members *members;
 	struct supervisor *supervisor;
+	struct lsm *lsm; /* NULL: no policy needs it */
 	struct monitor *monitor;
 	struct server *server;
 	struct enforced *now;	    /* never NULL after the start; may have no group */
@@ -45,6 +47,12 @@ int daemon_open(const struct daemon_options *o, sd_event *event, struct daemon *
 		struct err *e);
 /* Ends ULSPs; leaves enforcement, or takes everything down when `destroy` or ephemeral. */
 void daemon_close(struct daemon **d);
+/* Attach and detach as members came and went; the LSM tier hears of it. */
+void daemon_follow(struct daemon *d);
+/* After a cgroup was attached, or detached from the group of slot `left`.  Logs what fails. */
+void daemon_retag(struct daemon *d, int left);
+/* The daemon and its ULSPs can't be reached by members. */
+void daemon_guard(struct daemon *d);
 /* Load options.policy again; logs the outcome. */
 void daemon_reload(struct daemon *d);
 /* Each with its place, as a line of the log. */

@@ -43,6 +43,7 @@ struct group {
 struct enforced {
 	struct compiled *compiled; /* NULL: no policy is loaded */
 	uint32_t generation;
+	uint32_t log_rings; /* bit per ring of a ULSP that no rule asks: it gets what is logged */
 	struct group *groups;
 	size_t n;
 };

@@ -345,17 +345,20 @@ void instance_close(struct instance **instance)
 
 int instance_destroy(const char *name, struct err *e)
 {
-	scoped(scope_free) char *dir = NULL, *links = NULL, *unfinished = NULL;
+	scoped(scope_free) char *dir = NULL, *links = NULL, *unfinished = NULL, *lsm = NULL;
 	int r = pin_dir_of(name, &dir, e);
 
 	if (r)
 		return r;
 	links = pin_path("%s/link", dir);
 	unfinished = pin_path("%s~", dir);
-	if (!links || !unfinished)
+	lsm = pin_path("%s/lsm", dir);
+	if (!links || !unfinished || !lsm)
 		return -ENOMEM;
 	/* Links first: programs that are still called find everything that they use. */
 	r = pin_remove(links);
+	if (!r)
+		r = pin_remove(lsm);
 	if (!r)
 		r = pin_remove(dir);
 	if (!r)

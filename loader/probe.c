@@ -208,6 +208,16 @@ static int try_lsm(struct probe_why *why)
 	return r ? r : lsm_in_list(why);
 }
 
+bool probe_lsm_tier(char *why, size_t bytes)
+{
+	struct probe_why cause = {0};
+	/* without privilege only the list can be looked at */
+	int r = geteuid() ? lsm_in_list(&cause) : try_lsm(&cause);
+
+	snprintf(why, bytes, "%s", r ? cause.text : "");
+	return !r;
+}
+
 static const char fix_kernel[] = "needs Linux 6.1 or later";
 static const char fix_root[] = "run as root";
 

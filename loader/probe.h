@@ -20,6 +20,9 @@ struct probe_row {
 /* Runs every probe; rows are malloc'ed. */
 int probe_all(struct probe_row **ret, size_t *ret_n);
 
+/* Whether BPF LSM enforces here, as far as this process may look; `why` not otherwise. */
+bool probe_lsm_tier(char *why, size_t bytes);
+
 /* Mount points from /proc/self/mountinfo; -ENOENT when there is none. */
 int probe_cgroup2(char *buf, size_t bytes);
 int probe_bpffs(char *buf, size_t bytes); /* mounts /sys/fs/bpf when none is mounted */

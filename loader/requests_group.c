@@ -109,7 +109,7 @@ int request_group_show(const struct request *r)
 
 static void follow(const struct request *r)
 {
-	enforced_follow(r->d->now, r->d->instance, &r->d->root, r->d->members);
+	daemon_follow(r->d);
 }
 
 static void add_sockets(const struct request *r, const char *path, bool close_them)
@@ -194,6 +194,7 @@ int request_group_detach(const struct request *r)
 	result = group_leave(g, r->d->instance, a, r->e);
 	if (result)
 		return result;
+	daemon_retag(r->d, (int)g->slot);
 	log_notice("group %s: detached from /%s by hand", g->policy->name, path);
 	add_string(r->answer, "group", g->policy->name);
 	add_string(r->answer, "cgroup", path);

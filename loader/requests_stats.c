@@ -33,6 +33,8 @@ int group_counts(const struct daemon *d, const struct group *g, struct ulsp_grou
 		}
 		for (size_t i = 0; i < ULSP_REASON_COUNT; i++)
 			sum.reasons[i] += v[c].reasons[i];
+		for (size_t i = 0; i < ULSP_REACH_COUNT; i++)
+			sum.reaches[i] += v[c].reaches[i];
 	}
 	*ret = sum;
 	return 0;
@@ -41,6 +43,7 @@ int group_counts(const struct daemon *d, const struct group *g, struct ulsp_grou
 static void add_ops(struct json_object *o, const struct ulsp_group_count *count)
 {
 	struct json_object *ops = json_object_new_object(), *reasons = json_object_new_object();
+	struct json_object *reaches = json_object_new_object();
 
 	for (uint8_t op = 0; op < ULSP_OP_COUNT; op++) {
 		struct json_object *one = json_object_new_object();
@@ -51,7 +54,10 @@ static void add_ops(struct json_object *o, const struct ulsp_group_count *count)
 	}
 	for (uint8_t i = 0; i < ULSP_REASON_COUNT; i++)
 		add_int(reasons, ulsp_reason_word(i), count->reasons[i]);
+	for (uint8_t i = 0; i < ULSP_REACH_COUNT; i++)
+		add_int(reaches, ulsp_op_word((uint8_t)(ULSP_OP_REACH + i)), count->reaches[i]);
 	json_object_object_add(o, "ops", ops);
+	json_object_object_add(o, "isolation", reaches);
 	json_object_object_add(o, "reasons", reasons);
 }
 

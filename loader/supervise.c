@@ -246,6 +246,8 @@ static int on_exit_of(sd_event_source *source, const siginfo_t *si, void *ctx)
 
 	(void)source;
 	clear_heartbeat(p);
+	if (p->owner->guard)
+		p->owner->guard(p->owner->guard_ctx, p->pid, false);
 	p->pid = 0;
 	if (p->timer)
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
@@ -346,6 +348,8 @@ static int start_process(struct supervised *p, struct err *e)
 	if (p->started_us)
 		p->restarts++;
 	p->pid = pid;
+	if (s->guard)
+		s->guard(s->guard_ctx, pid, true);
 	/* for the next daemon, also when it never says so itself */
 	if (p->maps.mapped)
 		__atomic_store_n(&p->maps.mapped->pid, (uint32_t)pid, __ATOMIC_RELAXED);

@@ -56,6 +56,9 @@ struct supervisor {
 	struct supervised **v; /* in the order of the policy */
 	size_t n;
 	int groups_fd, files_fd, streams_fd; /* read-only, for ULSPs */
+	/* NULL, or told of each process that starts or has ended: groups' members can't reach it */
+	void (*guard)(void *ctx, pid_t pid, bool on);
+	void *guard_ctx;
 };
 
 int supervisor_new(sd_event *event, struct instance *i, struct supervisor **ret, struct err *e);

@@ -50,6 +50,8 @@ struct transaction {
 		uint64_t id;
 	} * added; /* cgroups that were attached so far */
 	size_t nadded;
+	bool lsm_new;  /* this load made the LSM tier */
+	bool isolated; /* its maps were written */
 };
 
 static struct group *old_of(const struct transaction *t, const struct group *g)
@@ -204,11 +206,10 @@ static int find_members(struct transaction *t)
 static int load_images(struct transaction *t)
 {
 	const struct pol_policy *p = t->next->compiled->policy;
-	uint32_t loggers = 0;
 	int r;
 
 	for (size_t i = 0; i < p->nulsps; i++)
-		loggers |= p->ulsps[i].asked ? 0 : 1u << t->rings[i];
+		t->next->log_rings |= p->ulsps[i].asked ? 0 : 1u << t->rings[i];
 	for (size_t i = 0; i < t->next->n; i++) {
 		struct group *g = &t->next->groups[i];
 		struct image_spec spec = {
@@ -216,7 +217,7 @@ static int load_images(struct transaction *t)
 			.slot = g->slot,
 			.generation = t->next->generation,
 			.table = group_table(t->next, g),
-			.log_rings = loggers,
+			.log_rings = t->next->log_rings,
 		};
 
 		r = image_load(t->d->instance, &spec, &g->image, t->e);
@@ -325,6 +326,33 @@ static int attach_members(struct transaction *t)
 	return 0;
 }
 
+/*
+ * The tier is loaded and proved before anything is swapped; its maps are written when the groups
+ * have their slots and cgroups.
+ */
+static int load_lsm(struct transaction *t)
+{
+	int r;
+
+	if (t->d->lsm || !lsm_needed(t->next))
+		return 0;
+	t->lsm_new = true;
+	if (lsm_check(t->next->compiled->policy, &t->next->compiled->diags))
+		return err_set(t->e, -EINVAL, "the policy has errors");
+	r = lsm_open(t->d->instance, true, &t->d->lsm, t->e);
+	if (!r)
+		daemon_guard(t->d);
+	return r;
+}
+
+static int isolate(struct transaction *t)
+{
+	if (!t->d->lsm)
+		return 0;
+	t->isolated = true;
+	return lsm_sync(t->d->lsm, t->d->instance, t->next, LSM_NONE_LEFT, t->e);
+}
+
 static int publish(struct transaction *t)
 {
 	scoped(scope_free) char *text = NULL;
@@ -342,6 +370,11 @@ static void undo(struct transaction *t)
 	struct instance *i = t->d->instance;
 	struct err e = {0};
 
+	if (t->lsm_new) {
+		lsm_close(&t->d->lsm);
+		if (lsm_unpin(i, &e))
+			log_error("undoing the load: %s", e.text);
+	}
 	while (t->nadded) {
 		struct added *a = &t->added[--t->nadded];
 
@@ -377,6 +410,8 @@ static void undo(struct transaction *t)
 		if (t->ulsp_new[t->nulsps])
 			supervisor_drop(t->d->supervisor, supervisor_find(t->d->supervisor, name));
 	}
+	if (t->isolated && t->d->lsm && lsm_sync(t->d->lsm, i, t->old, LSM_NONE_LEFT, &e))
+		log_error("undoing the load: %s", e.text);
 }
 
 /* ---- success: take down what the new policy doesn't need ---- */
@@ -410,6 +445,18 @@ static void drop_groups(struct transaction *t)
 			 image_retire(t->d->instance, &g->image, group_table(t->old, g), &e))
 			log_error("group %s: %s", name, e.text);
 	}
+}
+
+/* Nobody needs it any more: no operation pays for it. */
+static void drop_lsm(struct transaction *t)
+{
+	struct err e = {0};
+
+	if (!t->d->lsm || lsm_needed(t->next))
+		return;
+	lsm_close(&t->d->lsm);
+	if (lsm_unpin(t->d->instance, &e))
+		log_error("%s", e.text);
 }
 
 static void update_ulsps(struct transaction *t)
@@ -468,10 +515,11 @@ static void finish(struct transaction *t)
 {
 	report_sockets(t);
 	drop_groups(t);
+	drop_lsm(t);
 	enforced_free(&t->old);
 	t->d->now = TAKE_PTR(t->next);
 	update_ulsps(t);
-	enforced_follow(t->d->now, t->d->instance, &t->d->root, t->d->members);
+	daemon_follow(t->d);
 	monitor_update(t->d->monitor);
 }
 
@@ -498,11 +546,15 @@ static int run(struct transaction *t, const struct compiled_source *source)
 	if (!r)
 		r = load_images(t);
 	if (!r)
+		r = load_lsm(t);
+	if (!r)
 		r = start_ulsps(t);
 	if (!r)
 		r = swap_groups(t);
 	if (!r)
 		r = attach_members(t);
+	if (!r)
+		r = isolate(t);
 	if (!r)
 		r = publish(t);
 	return r;

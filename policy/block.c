@@ -304,7 +304,7 @@ void group_peer(struct parser *p, const struct text *name, const struct pol_loc 
 	}
 	g->peers = v;
 	v[g->npeers++] = copy;
-	if (strcmp(copy, "self") != 0)
+	if (strcmp(copy, "self") != 0 && strcmp(copy, "outside") != 0)
 		ref_add(p, &p->peer_refs, copy, loc);
 }
 

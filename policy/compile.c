@@ -233,7 +233,7 @@ static int compile(struct compiler *c)
 {
 	int r, op, family;
 
-	r = refuse_unsupported(c->g, c->diags);
+	r = refuse_unsupported(c->g, c->env, c->diags);
 	if (r < 0)
 		return r;
 	c->arena = arena_new();

@@ -6,7 +6,7 @@
 #include "refuse.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ALL_PROTOS  ((1u << ULSP_PROTO_COUNT) - 1)
@@ -18,79 +18,116 @@ static const char *const proto_words[] = {
 #undef PROTO
 };
 
-static int unsupported(struct pol_diags *diags, const struct pol_loc *loc, const char *what)
-{
-	pol_diag_add(diags, POL_ERROR, loc, "%s is not supported by this version", what);
-	return -EOPNOTSUPP;
-}
+struct refusal {
+	const struct pol_group *g;
+	const struct pol_env *env;
+	struct pol_diags *diags;
+	int result;
+};
 
-/* What needs BPF LSM: an error unless the group degrades. */
-static int needs_lsm(const struct pol_group *g, struct pol_diags *diags, const struct pol_loc *loc,
-		     const char *what)
+/* What needs BPF LSM: an error unless it is there or the group degrades. */
+static void needs_lsm(struct refusal *f, const struct pol_loc *loc, const char *what)
 {
-	if (g->degrade_allow) {
-		pol_diag_add(diags, POL_WARNING, loc,
-			     "%s is not enforced: not supported by this version, it needs BPF LSM",
-			     what);
-		return 0;
+	const char *why = f->env->lsm_why ? f->env->lsm_why : "this kernel doesn't have it";
+
+	if (f->env->lsm)
+		return;
+	if (f->g->degrade_allow) {
+		pol_diag_add(f->diags, POL_WARNING, loc, "%s is not enforced: it needs BPF LSM: %s",
+			     what, why);
+		return;
 	}
-	pol_diag_add(diags, POL_ERROR, loc,
-		     "%s is not supported by this version: it needs BPF LSM ('degrade allow' in "
-		     "the group loads the rest)",
-		     what);
-	return -EOPNOTSUPP;
+	pol_diag_add(f->diags, POL_ERROR, loc,
+		     "%s needs BPF LSM: %s ('degrade allow' in the group loads the rest)", what,
+		     why);
+	f->result = -EOPNOTSUPP;
 }
 
-static int refuse_in_rule(const struct pol_group *g, const struct pol_rule *rule,
-			  struct pol_diags *diags)
+static void unsupported(struct refusal *f, const struct pol_loc *loc, const char *what)
+{
+	pol_diag_add(f->diags, POL_ERROR, loc, "%s is not supported by this version", what);
+	f->result = -EOPNOTSUPP;
+}
+
+static bool is_any(const struct pol_rule *rule)
+{
+	return (rule->protos & ALL_PROTOS) == ALL_PROTOS;
+}
+
+/* Families that are not IPv4 or IPv6: their sockets are allowed or denied when they are made. */
+static void refuse_family(struct refusal *f, const struct pol_rule *rule, const char *word)
+{
+	char what[96];
+
+	snprintf(what, sizeof(what), "protocol %s", word);
+	needs_lsm(f, &rule->loc, what);
+	if (!f->env->lsm)
+		return;
+	if (rule->ops != 1u << ULSP_OP_SOCKET) {
+		snprintf(what, sizeof(what), "protocol %s for other operations than socket", word);
+		unsupported(f, &rule->loc, what);
+	}
+	if (rule->nuids || rule->nexecs || rule->verdict > ULSP_VERDICT_DENY) {
+		snprintf(what, sizeof(what), "protocol %s with a condition or a ULSP", word);
+		unsupported(f, &rule->loc, what);
+	}
+}
+
+static void refuse_in_rule(struct refusal *f, const struct pol_rule *rule)
 {
 	const struct pol_loc *loc = &rule->loc;
-	char what[64];
-	unsigned i;
-	int r = 0;
 
 	if (rule->verdict == ULSP_VERDICT_SERVE)
-		r = unsupported(diags, loc, "serve");
+		unsupported(f, loc, "serve");
 	if (rule->limit)
-		r = unsupported(diags, loc, "limit");
+		unsupported(f, loc, "limit");
 	if (rule->nnames)
-		r = unsupported(diags, loc, "name");
+		unsupported(f, loc, "name");
 	if (rule->hold_ms)
-		r = unsupported(diags, loc, "hold");
+		unsupported(f, loc, "hold");
 	if (rule->down == POL_DOWN_HOLD)
-		r = unsupported(diags, loc, "down hold");
-	if ((rule->protos & ALL_PROTOS) == ALL_PROTOS)
-		return r; /* "any" is what there is on this tier */
-	for (i = ULSP_PROTO_INET_COUNT; i < ULSP_PROTO_COUNT; i++) {
-		if (!(rule->protos & 1u << i))
-			continue;
-		snprintf(what, sizeof(what), "protocol %s", proto_words[i]);
-		if (needs_lsm(g, diags, loc, what) < 0)
-			r = -EOPNOTSUPP;
-	}
-	return r;
+		unsupported(f, loc, "down hold");
+	if (is_any(rule)) /* all of IPv4 and IPv6 */
+		return;
+	for (unsigned i = ULSP_PROTO_INET_COUNT; i < ULSP_PROTO_COUNT; i++)
+		if (rule->protos & 1u << i)
+			refuse_family(f, rule, proto_words[i]);
 }
 
-int refuse_unsupported(const struct pol_group *g, struct pol_diags *diags)
+static bool names_others(const struct pol_group *g)
 {
-	size_t i;
-	int r = 0;
+	for (size_t i = 0; i < g->npeers; i++)
+		if (strcmp(g->peers[i], "self") && strcmp(g->peers[i], "none"))
+			return true;
+	return false;
+}
 
-	if (g->isolate && needs_lsm(g, diags, &g->isolate_loc, "isolate") < 0)
-		r = -EOPNOTSUPP;
-	for (i = 0; i < g->nmembers; i++)
-		if (g->members[i].exec &&
-		    needs_lsm(g, diags, &g->members[i].loc, "members exec") < 0)
-			r = -EOPNOTSUPP;
-	for (i = 0; i < g->npeers; i++) {
-		if (!strcmp(g->peers[i], "self") || !strcmp(g->peers[i], "none"))
-			continue;
-		if (needs_lsm(g, diags, &g->peers_loc, "peers") < 0)
-			r = -EOPNOTSUPP;
-		break;
-	}
-	for (i = 0; i < g->nrules; i++)
-		if (refuse_in_rule(g, &g->rules[i], diags) < 0)
-			r = -EOPNOTSUPP;
-	return r;
+bool pol_needs_lsm(const struct pol_group *g)
+{
+	if (g->isolate || names_others(g))
+		return true;
+	for (size_t i = 0; i < g->nmembers; i++)
+		if (g->members[i].exec)
+			return true;
+	for (size_t i = 0; i < g->nrules; i++)
+		if (!is_any(&g->rules[i]) && g->rules[i].protos & ALL_PROTOS & ~INET_PROTOS)
+			return true;
+	return false;
+}
+
+int refuse_unsupported(const struct pol_group *g, const struct pol_env *env,
+		       struct pol_diags *diags)
+{
+	struct refusal f = {.g = g, .env = env, .diags = diags};
+
+	if (g->isolate)
+		needs_lsm(&f, &g->isolate_loc, "isolate");
+	for (size_t i = 0; i < g->nmembers; i++)
+		if (g->members[i].exec)
+			needs_lsm(&f, &g->members[i].loc, "members exec");
+	if (names_others(g))
+		needs_lsm(&f, &g->peers_loc, "peers");
+	for (size_t i = 0; i < g->nrules; i++)
+		refuse_in_rule(&f, &g->rules[i]);
+	return f.result;
 }

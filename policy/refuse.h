@@ -5,9 +5,10 @@
 #include "policy.h"
 
 /*
- * A diagnostic for every clause of the group that this version does not
- * enforce: 0, or -EOPNOTSUPP when one of them is an error.
+ * A diagnostic for every clause of the group that this version or this kernel
+ * does not enforce: 0, or -EOPNOTSUPP when one of them is an error.
  */
-int refuse_unsupported(const struct pol_group *g, struct pol_diags *diags);
+int refuse_unsupported(const struct pol_group *g, const struct pol_env *env,
+		       struct pol_diags *diags);
 
 #endif

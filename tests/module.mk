@@ -4,7 +4,7 @@
 tests_UNIT :=
 tests_LIVE :=
 tests_TOOLS := try
-tests_SCRIPTS := matrix reload kill ulsps members badinput run install
+tests_SCRIPTS := isolation matrix reload kill ulsps members badinput run install
 
 
 # libulsp, ulsp-log, ulsp-firewall

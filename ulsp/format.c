@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "format.h"
+#include "confine.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +14,11 @@ static const char *const op_words[] = {
 #define OP(n, NAME, word, text) [n] = word,
 #include "ops.def"
 #undef OP
+};
+static const char *const reach_words[] = {
+#define REACH(n, NAME, word, text) [n] = word,
+#include "reaches.def"
+#undef REACH
 };
 static const char *const proto_words[] = {
 #define PROTO(n, NAME, word, text) [n] = word,
@@ -37,6 +43,8 @@ static const char *word(const char *const *words, size_t n, unsigned int i)
 
 const char *ulsp_op_word(uint8_t op)
 {
+	if (op >= ULSP_OP_REACH)
+		return word(reach_words, ULSP_REACH_COUNT, (unsigned int)op - ULSP_OP_REACH);
 	return word(op_words, ULSP_OP_COUNT, op);
 }
 
@@ -167,13 +175,14 @@ void ulsp_format_rule(const struct ulsp_msg *m, const char *file, char *buf, siz
 {
 	struct out o = {buf, 0, bytes, false};
 
-	if (m->rule && m->line) {
+	if ((m->rule || m->op >= ULSP_OP_REACH) && m->line) {
 		puts_to(&o, file && *file ? file : "?");
 		put(&o, ":", 1);
 		put_number(&o, m->line);
 	} else if (m->reason == ULSP_REASON_IMPLIED || m->reason == ULSP_REASON_EPHEMERAL) {
 		puts_to(&o, "implied");
-	} else if (m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE) {
+	} else if (m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE ||
+		   m->op >= ULSP_OP_REACH) {
 		puts_to(&o, "none");
 	} else {
 		puts_to(&o, "default");
@@ -348,6 +357,15 @@ static void put_json_bool(struct out *o, const char *name, int value)
 	puts_to(o, value ? "true" : "false");
 }
 
+/* Whom it was to reach; 0: not known, or no process. */
+static uint32_t target_of(const struct ulsp_msg *m)
+{
+	struct ulsp_reach_peer peer;
+
+	memcpy(&peer, m->remote, sizeof(peer));
+	return peer.tgid;
+}
+
 int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
 			const char *file, const char *cgroup, char *buf, size_t bytes)
 {
@@ -356,6 +374,7 @@ int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	char comm[ULSP_COMM_BYTES + 1] = {0};
 	struct out o = {buf, 0, bytes, false};
 	int has_remote = ulsp_has_remote(m), has_local = ulsp_has_local(m);
+	bool reaches = m->op >= ULSP_OP_REACH;
 
 	memcpy(comm, m->comm, ULSP_COMM_BYTES);
 	ulsp_format_time(realtime_ns, time);
@@ -369,8 +388,10 @@ int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	put_json_number(&o, ",\"seq\":", m->seq);
 	put_json_text(&o, ",\"group\":", group ? group : "");
 	put_json_text(&o, ",\"op\":", ulsp_op_word(m->op));
-	put_json_text(&o, ",\"proto\":", ulsp_proto_word(m->proto));
+	put_json_text(&o, ",\"proto\":", reaches ? NULL : ulsp_proto_word(m->proto));
 	put_json_number(&o, ",\"ip_proto\":", m->ip_proto);
+	if (reaches)
+		put_json_number(&o, ",\"target_tgid\":", target_of(m));
 	put_json_text(&o, ",\"remote\":", has_remote ? remote : NULL);
 	put_json_text(&o, ",\"local\":", has_local ? local : NULL);
 	put_json_text(&o, ",\"verdict\":", ulsp_verdict_word(m->verdict));
@@ -428,9 +449,14 @@ int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	}
 	puts_to(&o, ulsp_op_word(m->op));
 	put(&o, " ", 1);
-	puts_to(&o, ulsp_proto_word(m->proto));
-	put(&o, " ", 1);
-	put_text_endpoints(&o, m);
+	if (m->op >= ULSP_OP_REACH) {
+		puts_to(&o, "of process ");
+		put_number(&o, target_of(m));
+	} else {
+		puts_to(&o, ulsp_proto_word(m->proto));
+		put(&o, " ", 1);
+		put_text_endpoints(&o, m);
+	}
 	puts_to(&o, " by ");
 	put_text_word(&o, comm);
 	put(&o, "[", 1);

@@ -84,6 +84,14 @@ struct {
 	__type(value, __u32);
 } guarded __weak SEC(".maps");
 
+/* What tag_tasks is told: a slot plus one whose tags by cgroup are to be given anew, or 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} tagger_knobs __weak SEC(".maps");
+
 /* ---- of the instance ---- */
 
 struct {

@@ -173,6 +173,29 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 
 /* ---- what runs already ---- */
 
+/*
+ * Slots that are still groups', without the one that lost a cgroup: it is given anew.  Told by the
+ * loader.
+ */
+static __always_inline __u64 still_valid(__u64 tag)
+{
+	__u32 zero = 0, at, *left = bpf_map_lookup_elem(&tagger_knobs, &zero);
+	__u64 valid = 0;
+	int full = 0;
+
+	for (at = 0; at < ULSP_TAG_SLOTS; at++) {
+		__u32 slot = tag_slot(tag, at), key = slot - 1;
+		const struct ulsp_group *group;
+
+		if (!slot || (left && *left == slot))
+			continue;
+		group = bpf_map_lookup_elem(&groups, &key);
+		if (group && group->in_use)
+			valid = tag_with(valid, slot, &full);
+	}
+	return valid;
+}
+
 SEC("iter/task")
 int tag_tasks(struct bpf_iter__task *ctx)
 {
@@ -189,11 +212,11 @@ int tag_tasks(struct bpf_iter__task *ctx)
 	mm = task->mm;
 	tag.exec = mm ? exec_tag(BPF_CORE_READ(mm, exe_file)) : 0;
 	if (have) {
-		tag.all = have->all;
-		tag.exec = tag_union(tag.exec, have->exec, &full);
+		tag.all = still_valid(have->all);
+		tag.exec = tag_union(tag.exec, still_valid(have->exec), &full);
 	}
 	tag.all = tag_union(tag_union(tag.all, by_cgroup, &full), tag.exec, &full);
-	if (!tag.all)
+	if (!tag.all && !have)
 		return 0;
 	set_tag(task, &tag);
 	if (task->pid == task->tgid)

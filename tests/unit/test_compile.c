@@ -452,15 +452,11 @@ static void test_refused_lsm(void **state)
 	made_compile(&c);
 	assert_int_equal(c.result, -EOPNOTSUPP);
 	assert_int_equal(c.diags.errors, 5);
-	made_assert_said(&c, POL_ERROR,
-			 "isolate is not supported by this version: it needs BPF LSM");
-	made_assert_said(&c, POL_ERROR, "peers is not supported by this version: it needs BPF LSM");
-	made_assert_said(&c, POL_ERROR,
-			 "members exec is not supported by this version: it needs BPF LSM");
-	made_assert_said(&c, POL_ERROR,
-			 "protocol unix is not supported by this version: it needs BPF LSM");
-	made_assert_said(&c, POL_ERROR,
-			 "protocol netlink is not supported by this version: it needs BPF LSM");
+	made_assert_said(&c, POL_ERROR, "isolate needs BPF LSM: this kernel doesn't have it");
+	made_assert_said(&c, POL_ERROR, "peers needs BPF LSM: this kernel doesn't have it");
+	made_assert_said(&c, POL_ERROR, "members exec needs BPF LSM: this kernel doesn't have it");
+	made_assert_said(&c, POL_ERROR, "protocol unix needs BPF LSM: this kernel doesn't have it");
+	made_assert_said(&c, POL_ERROR, "protocol netlink needs BPF LSM: this kernel doesn't have it");
 	made_end(&c);
 
 	made_begin(&c, 2);
@@ -473,6 +469,25 @@ static void test_refused_lsm(void **state)
 	made_assert_said(&c, POL_WARNING, "isolate is not enforced");
 	decide(&c, (struct dec_key){.op = ULSP_OP_CONNECT}, &index);
 	assert_int_equal(index, 1);
+	made_end(&c);
+
+	/* with it, only what no socket() rule can say is refused */
+	made_begin(&c, 2);
+	fill_lsm(&c);
+	c.gen.env.lsm = true;
+	made_compile(&c);
+	assert_int_equal(c.result, -EOPNOTSUPP);
+	assert_int_equal(c.diags.errors, 2);
+	made_assert_said(&c, POL_ERROR, "protocol unix for other operations than socket");
+	made_end(&c);
+
+	made_begin(&c, 2);
+	fill_lsm(&c);
+	c.gen.env.lsm = true;
+	c.gen.group.rules[0].ops = BIT(ULSP_OP_SOCKET);
+	made_compile(&c);
+	assert_int_equal(c.result, 0);
+	assert_int_equal(c.diags.n, 0);
 	made_end(&c);
 }
 

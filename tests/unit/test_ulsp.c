@@ -68,23 +68,23 @@ static void bad_environment(void **state)
 		int error;
 	} cases[] = {
 		{"ring=3", NULL, "a", "1", -EPROTO},
-		{"ring=3", "2", "a", "1", -EPROTO},
+		{"ring=3", "3", "a", "1", -EPROTO},
 		{"ring=3", "1x", "a", "1", -EPROTO},
 		{"ring=3", "", "a", "1", -EPROTO},
-		{"ring=0", "1", NULL, "1", -EINVAL},
-		{"ring=0", "1", "", "1", -EINVAL},
-		{"ring=0", "1", "a", NULL, -EINVAL},
-		{"ring=0", "1", "a", "32", -EINVAL},
-		{"ring=0", "1", "a", "-1", -EINVAL},
-		{"ring=0", "1", "a", "1", -EINVAL}, /* the others are missing */
-		{"ring", "1", "a", "1", -EINVAL},
-		{"ring=", "1", "a", "1", -EINVAL},
-		{"ring=x", "1", "a", "1", -EINVAL},
-		{"ring=-1", "1", "a", "1", -EINVAL},
-		{"ring=99999999999999999999", "1", "a", "1", -EINVAL},
-		{"ring=1023", "1", "a", "1", -EBADF},
-		{"", "1", "a", "1", -EINVAL},
-		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0", "1", "a", "1", -EPROTO},
+		{"ring=0", "2", NULL, "1", -EINVAL},
+		{"ring=0", "2", "", "1", -EINVAL},
+		{"ring=0", "2", "a", NULL, -EINVAL},
+		{"ring=0", "2", "a", "32", -EINVAL},
+		{"ring=0", "2", "a", "-1", -EINVAL},
+		{"ring=0", "2", "a", "1", -EINVAL}, /* the others are missing */
+		{"ring", "2", "a", "1", -EINVAL},
+		{"ring=", "2", "a", "1", -EINVAL},
+		{"ring=x", "2", "a", "1", -EINVAL},
+		{"ring=-1", "2", "a", "1", -EINVAL},
+		{"ring=99999999999999999999", "2", "a", "1", -EINVAL},
+		{"ring=1023", "2", "a", "1", -EBADF},
+		{"", "2", "a", "1", -EINVAL},
+		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0", "2", "a", "1", -EPROTO},
 	};
 	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;

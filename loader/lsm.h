@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The LSM tier: tags of processes and what groups isolate.
+ *
+ * One set of programs an instance, loaded when a policy needs it and pinned
+ * with its maps under BPFFS/ulsp/NAME/lsm, so that it outlives the daemon.
+ * Before it is pinned a test proves that it denies: without bpf in lsm= the
+ * kernel attaches the programs and never calls them.
+ */
+#ifndef LSM_H
+#define LSM_H
+
+#include <sys/types.h>
+
+#include "enforced.h"
+
+enum lsm_map {
+	LSM_TASK_TAGS,
+	LSM_SK_TAGS,
+	LSM_INODE_TAGS,
+	LSM_OBJECT_TAGS,
+	LSM_TGID_TAGS,
+	LSM_CGROUP_TAGS,
+	LSM_EXEC_TAGS,
+	LSM_CONFINE,
+	LSM_GUARDED,
+	LSM_TAGGER,
+	LSM_MAPS
+};
+
+struct lsm {
+	int map[LSM_MAPS];
+	int tagger; /* link of the iterator that tags what runs */
+};
+
+/*
+ * What is pinned, or else loaded, proved and pinned.  *ret stays NULL, and 0 is returned, when
+ * nothing is pinned and `make` is false.
+ */
+int lsm_open(struct instance *i, bool make, struct lsm **ret, struct err *e);
+void lsm_close(struct lsm **l); /* fds; pins stay */
+int lsm_unpin(struct instance *i, struct err *e);
+
+/* Whether a group of the policy needs the tier. */
+bool lsm_needed(const struct enforced *en);
+enum { LSM_NONE_LEFT = -1 };
+/*
+ * Make the maps say what the policy says, and tag what runs.  `left`: a slot that a cgroup lost,
+ * whose processes are tagged anew, or LSM_NONE_LEFT.
+ */
+int lsm_sync(struct lsm *l, struct instance *i, const struct enforced *en, int left, struct err *e);
+/* Members can't reach this process (or no longer). */
+void lsm_guard(const struct lsm *l, pid_t pid, bool on);
+void lsm_guard_none(const struct lsm *l);
+
+/* The files that `members exec` names must be there; diagnostics. */
+int lsm_check(const struct pol_policy *p, struct pol_diags *diags);
+
+#endif

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From the policy to the LSM tier's maps: what groups isolate, which cgroups
+ * and executables carry which tags.  What is added is written before what is
+ * no longer wanted is deleted; then what runs is tagged.
+ */
+#include "lsm.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "confine.h"
+#include "log.h"
+
+#define BIT(n) (1u << (n))
+
+/* `isolate` words are the first kinds. */
+_Static_assert(POL_ISOLATE_SIGNAL == BIT(ULSP_REACH_SIGNAL), "same bits");
+_Static_assert(POL_ISOLATE_PROC == BIT(ULSP_REACH_PROC), "same bits");
+
+bool lsm_needed(const struct enforced *en)
+{
+	/* without the tier the groups that need it degrade, or they were refused */
+	if (!en->compiled || !en->compiled->lsm)
+		return false;
+	for (size_t n = 0; n < en->n; n++)
+		if (pol_needs_lsm(en->groups[n].policy))
+			return true;
+	return false;
+}
+
+/* ---- a map as it should be ---- */
+
+struct wanted {
+	char *v; /* key and value, one after the other */
+	size_t n, key, value;
+};
+
+static void wanted_fini(struct wanted *w)
+{
+	free(w->v);
+}
+
+static void *wanted_find(const struct wanted *w, const void *key)
+{
+	for (size_t n = 0; n < w->n; n++) {
+		char *at = w->v + n * (w->key + w->value);
+
+		if (!memcmp(at, key, w->key))
+			return at + w->key;
+	}
+	return NULL;
+}
+
+/* The value of a key, zeroed when it is new; NULL: out of memory. */
+static void *wanted_at(struct wanted *w, const void *key)
+{
+	void *have = wanted_find(w, key);
+	char *at;
+
+	if (have)
+		return have;
+	at = realloc(w->v, (w->n + 1) * (w->key + w->value));
+	if (!at)
+		return NULL;
+	w->v = at;
+	at += w->n++ * (w->key + w->value);
+	memcpy(at, key, w->key);
+	memset(at + w->key, 0, w->value);
+	return at + w->key;
+}
+
+static int put(int map, const struct wanted *w, const char *name, struct err *e)
+{
+	char key[sizeof(struct ulsp_exec_key)], next[sizeof(key)];
+	struct wanted gone = {.key = w->key};
+	int r;
+
+	for (size_t n = 0; n < w->n; n++) {
+		const char *at = w->v + n * (w->key + w->value);
+
+		if (bpf_map_update_elem(map, at, at + w->key, BPF_ANY))
+			return err_set(e, -errno, "BPF LSM: can't write %s: %m", name);
+	}
+	for (r = bpf_map_get_next_key(map, NULL, next); !r;
+	     r = bpf_map_get_next_key(map, key, next)) {
+		memcpy(key, next, sizeof(key));
+		if (!wanted_find(w, key) && !wanted_at(&gone, key))
+			break;
+	}
+	for (size_t n = 0; n < gone.n; n++)
+		bpf_map_delete_elem(map, gone.v + n * gone.key);
+	wanted_fini(&gone);
+	return 0;
+}
+
+/* ---- tags ---- */
+
+static int tag_add(__u64 *tag, uint32_t slot)
+{
+	for (int at = 0; at < ULSP_TAG_SLOTS; at++) {
+		__u64 have = *tag >> (at * ULSP_TAG_BITS) & ULSP_TAG_MASK;
+
+		if (have == slot + 1)
+			return 0;
+		if (have)
+			continue;
+		*tag |= (__u64)(slot + 1) << (at * ULSP_TAG_BITS);
+		return 0;
+	}
+	return -E2BIG;
+}
+
+/* Is it that cgroup, or below? */
+static bool below(const char *path, const char *cgroup)
+{
+	size_t n = strlen(cgroup);
+
+	return !n || (!strncmp(path, cgroup, n) && (!path[n] || path[n] == '/'));
+}
+
+/* Nested groups narrow: a cgroup's tag has the groups of those above it. */
+static int cgroup_tags(const struct enforced *en, struct wanted *w, struct err *e)
+{
+	for (size_t g = 0; g < en->n; g++)
+		for (size_t a = 0; a < en->groups[g].n; a++) {
+			const struct attachment *at = &en->groups[g].v[a];
+			__u64 *tag = wanted_at(w, &at->id);
+
+			if (!tag)
+				return err_set(e, -ENOMEM, "out of memory");
+			for (size_t o = 0; o < en->n; o++)
+				for (size_t b = 0; b < en->groups[o].n; b++)
+					if (below(at->path, en->groups[o].v[b].path) &&
+					    tag_add(tag, en->groups[o].slot))
+						return err_set(e, -E2BIG,
+							       "cgroup /%s: at most %d groups nest",
+							       at->path, ULSP_TAG_SLOTS);
+		}
+	return 0;
+}
+
+static int exec_key(const char *path, struct ulsp_exec_key *ret)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	/* the kernel's own encoding, as s_dev has it */
+	*ret = (struct ulsp_exec_key){.ino = st.st_ino,
+				      .dev = major(st.st_dev) << 20 | minor(st.st_dev)};
+	return 0;
+}
+
+int lsm_check(const struct pol_policy *p, struct pol_diags *diags)
+{
+	struct ulsp_exec_key key;
+	int result = 0;
+
+	for (size_t g = 0; g < p->ngroups; g++)
+		for (size_t m = 0; m < p->groups[g].nmembers; m++) {
+			const struct pol_member *by = &p->groups[g].members[m];
+			int r = by->exec ? exec_key(by->path, &key) : 0;
+
+			if (!r)
+				continue;
+			pol_diag_add(diags, POL_ERROR, &by->loc, "%s: %s", by->path, strerror(-r));
+			result = r;
+		}
+	return result;
+}
+
+static int exec_tags(const struct enforced *en, struct wanted *w, struct err *e)
+{
+	for (size_t g = 0; g < en->n; g++)
+		for (size_t m = 0; m < en->groups[g].policy->nmembers; m++) {
+			const struct pol_member *by = &en->groups[g].policy->members[m];
+			struct ulsp_exec_key key;
+			__u64 *tag;
+
+			if (!by->exec)
+				continue;
+			if (exec_key(by->path, &key)) {
+				log_warning("group %s: no %s: nothing is tagged by it",
+					    en->groups[g].policy->name, by->path);
+				continue;
+			}
+			tag = wanted_at(w, &key);
+			if (!tag || tag_add(tag, en->groups[g].slot))
+				return err_set(e, tag ? -E2BIG : -ENOMEM,
+					       "%s: in more than %d groups", by->path,
+					       ULSP_TAG_SLOTS);
+		}
+	return 0;
+}
+
+/* ---- what groups isolate ---- */
+
+/* Families that a rule for `socket` allows, first match wins; *ret_named: those that one names. */
+static uint16_t families(const struct pol_group *g, uint16_t *ret_named)
+{
+	uint16_t allowed = 0, named = 0;
+
+	for (size_t n = 0; n < g->nrules; n++) {
+		const struct pol_rule *rule = &g->rules[n];
+		uint16_t fresh = (uint16_t)(rule->protos & ~(uint32_t)named);
+
+		/* "any" is all of IPv4 and IPv6, which the cgroup tier judges */
+		if (!(rule->ops & BIT(ULSP_OP_SOCKET)) || rule->protos == BIT(ULSP_PROTO_COUNT) - 1)
+			continue;
+		if (rule->verdict == ULSP_VERDICT_ALLOW)
+			allowed |= fresh;
+		named |= fresh;
+	}
+	*ret_named = named;
+	return allowed;
+}
+
+static int confine_of(const struct enforced *en, const struct group *g, struct instance *i,
+		      uint32_t log_rings, struct ulsp_confine *c, struct err *e)
+{
+	const struct pol_group *p = g->policy;
+	uint16_t named, slot;
+	int r;
+
+	*c = (struct ulsp_confine){
+		.kinds = p->isolate | BIT(ULSP_REACH_GUARD),
+		.generation = en->generation,
+		.line = p->isolate_loc.line,
+		.log_rings = log_rings,
+	};
+	c->families = families(p, &named);
+	if (p->isolate)
+		c->kinds |= BIT(ULSP_REACH_ESCAPE) | BIT(ULSP_REACH_FAMILY);
+	if (named & (BIT(ULSP_PROTO_UNIX) | BIT(ULSP_PROTO_PACKET) | BIT(ULSP_PROTO_NETLINK)))
+		c->kinds |= BIT(ULSP_REACH_FAMILY);
+	if (named & BIT(ULSP_PROTO_UNIX))
+		c->flags |= ULSP_CONFINE_UNIX;
+	for (size_t n = 0; n < p->npeers; n++) {
+		const struct group *peer = enforced_find(en, p->peers[n]);
+
+		if (!strcmp(p->peers[n], "outside"))
+			c->flags |= ULSP_CONFINE_OUTSIDE;
+		else if (peer)
+			c->peers[peer->slot / 64] |= 1ull << (peer->slot % 64);
+	}
+	if (!p->isolate_loc.line)
+		return 0;
+	r = instance_file_slot(i, en->compiled->policy->files[p->isolate_loc.file], &slot, e);
+	if (!r)
+		c->file = slot;
+	return r;
+}
+
+static int confinements(const struct enforced *en, struct instance *i, uint32_t log_rings,
+			struct wanted *w, struct err *e)
+{
+	for (size_t g = 0; g < en->n; g++) {
+		__u32 slot = en->groups[g].slot;
+		struct ulsp_confine c;
+		void *at = wanted_at(w, &slot);
+		int r;
+
+		if (!at)
+			return err_set(e, -ENOMEM, "out of memory");
+		r = confine_of(en, &en->groups[g], i, log_rings, &c, e);
+		if (r)
+			return r;
+		memcpy(at, &c, sizeof(c));
+	}
+	return 0;
+}
+
+/* ---- what runs ---- */
+
+static int tag_running(const struct lsm *l, int left, struct err *e)
+{
+	__u32 zero = 0, slot = (__u32)(left + 1);
+	scoped(scope_close) int fd = -1;
+	char sink[64];
+	ssize_t n;
+
+	if (bpf_map_update_elem(l->map[LSM_TAGGER], &zero, &slot, BPF_ANY))
+		return err_set(e, -errno, "BPF LSM: can't tell the tagger: %m");
+	fd = bpf_iter_create(l->tagger);
+	if (fd < 0)
+		return err_set(e, fd, "BPF LSM: can't go through the processes: %s", strerror(-fd));
+	do
+		n = read(fd, sink, sizeof(sink));
+	while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? err_set(e, -errno, "BPF LSM: tagging what runs: %m") : 0;
+}
+
+int lsm_sync(struct lsm *l, struct instance *i, const struct enforced *en, int left, struct err *e)
+{
+	scoped(wanted_fini) struct wanted confine = {.key = 4,
+						     .value = sizeof(struct ulsp_confine)};
+	scoped(wanted_fini) struct wanted execs = {.key = sizeof(struct ulsp_exec_key), .value = 8};
+	scoped(wanted_fini) struct wanted cgroups = {.key = 8, .value = 8};
+	int r = confinements(en, i, en->log_rings, &confine, e);
+
+	if (!r)
+		r = exec_tags(en, &execs, e);
+	if (!r)
+		r = cgroup_tags(en, &cgroups, e);
+	if (!r)
+		r = put(l->map[LSM_CONFINE], &confine, "confine", e);
+	if (!r)
+		r = put(l->map[LSM_EXEC_TAGS], &execs, "exec_tags", e);
+	if (!r)
+		r = put(l->map[LSM_CGROUP_TAGS], &cgroups, "cgroup_tags", e);
+	return r ? r : tag_running(l, left, e);
+}

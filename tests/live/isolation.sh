@@ -1,0 +1,107 @@
+#!/bin/bash
+# Groups that may communicate only within their group, by the daemon: where the
+# kernel has BPF LSM they are isolated; where it hasn't, the policy is refused.
+. "$(dirname "$0")/lib.sh"
+
+policy <<E2
+group a {
+	members cgroup "$REL"
+	isolate signal, ptrace
+	default allow
+}
+group b {
+	members cgroup "$ID/b"
+	isolate signal
+	default allow
+}
+E2
+mkdir -p "$CG/b" "$CG/out"
+start_daemon
+
+if ! ctl doctor | grep -q '^yes *lsm '; then
+	out=$(ctl load "$TMP/policy.ulsp" 2>&1)
+	is "without BPF LSM the policy is refused" 1 $?
+	like "at its place, with the reason and a way out" \
+		"policy.ulsp:3:2: error: isolate needs BPF LSM: .+ \('degrade allow'" "$out"
+	is "and nothing is loaded" "" "$(ctl group list -j | grep -o '"name": *"a"')"
+	sed -i 's/default allow/degrade allow &/' "$TMP/policy.ulsp"
+	out=$(ctl load "$TMP/policy.ulsp" 2>&1)
+	is "with degrade allow it loads" 0 $?
+	like "and says what is not enforced" "warning: isolate is not enforced: it needs BPF LSM" "$out"
+	exit
+fi
+
+# A member that was there before, with a thread of its own accord.
+sleep 300 7>&- 9>&- &
+before=$!
+CHILDREN+=("$before")
+echo "$before" >"$CG/g/cgroup.procs"
+sleep 300 &
+outsider=$!
+CHILDREN+=("$outsider")
+bash -c 'echo $$ >"$0/cgroup.procs"; exec sleep 300' "$CG/b" &
+other=$!
+CHILDREN+=("$other")
+try_kill() { # PID: what kill(2) says
+	python3 -c 'import os, sys, errno
+try: os.kill(int(sys.argv[1]), 0); print("ok")
+except OSError as e: print(errno.errorcode[e.errno])' "$1"
+}
+is "before: an outsider may signal" ok "$(try_kill "$before")"
+load
+is "a process that ran before is out of an outsider's reach" EPERM "$(try_kill "$before")"
+is "of another group's" EPERM "$(in_cgroup "$CG/b" "$(command -v bash)" -c "$(declare -f try_kill); try_kill $before")"
+is "and in reach of its own" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $before")"
+is "a member can't signal an outsider" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+is "nor another group" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $other")"
+is "an outsider may signal an outsider" ok "$(try_kill "$outsider")"
+is "pipelines work in a group" 3 "$(in_group bash -c 'seq 3 | sort -r | wc -l')"
+is "the daemon is out of members' reach" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $DAEMON")"
+
+ctl monitor -g a -o json >"$TMP/messages" 2>&1 &
+CHILDREN+=("$!")
+sleep 1
+in_group bash -c "$(declare -f try_kill); try_kill $outsider" >/dev/null
+until_true 5 grep -q '"op":"signal"' "$TMP/messages"
+like "a denial is a message" '"op":"signal".*"target_tgid":'"$outsider"',.*"errno":"EPERM","reason":"isolated","rule":".*policy.ulsp:3"' "$(cat "$TMP/messages")"
+like "and counted" '"signal": *[1-9]' "$(ctl stats -j)"
+
+ctl group mode a audit >/dev/null
+ctl group mode b audit >/dev/null
+is "audit lets pass" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+ctl group mode a enforce >/dev/null
+ctl group mode b enforce >/dev/null
+
+stop_daemon KILL
+is "without a daemon: isolated still" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+start_daemon
+is "and with the next one" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+
+sed -i 's/isolate signal, ptrace/isolate signal, ptrace\n\tpeers self, b/; s/isolate signal$/isolate signal\n\tpeers a/' "$TMP/policy.ulsp"
+load
+is "mutual peers reach each other" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $other")"
+is "and nobody else" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+
+policy <<E2
+group a { members cgroup "$REL" default allow }
+E2
+load
+is "a policy without isolation ends it" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+is "and takes the tier down" "" "$(ls /sys/fs/bpf/ulsp/"$ID"/lsm 2>/dev/null)"
+
+ln -s "$(command -v sleep)" "$TMP/link" 2>/dev/null
+cp "$(command -v python3)" "$TMP/py"
+policy <<E2
+group by-exec { members exec "$TMP/py" isolate signal default allow }
+E2
+load
+is "a member by its executable can't signal outside" EPERM \
+	"$("$TMP/py" -c "import os, errno
+try: os.kill($outsider, 0); print('ok')
+except OSError as e: print(errno.errorcode[e.errno])")"
+is "the same program elsewhere can" ok "$(try_kill "$outsider")"
+ctl shutdown >/dev/null
+wait "$DAEMON" 2>/dev/null
+DAEMON=
+is "after shutdown nothing is left" ok "$("$TMP/py" -c "import os
+os.kill($outsider, 0); print('ok')")"
