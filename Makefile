@@ -42,7 +42,7 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -D__TARGET_ARCH_$(BPFARCH) \
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all deps demo check check-unit check-san check-live bench fuzz install uninstall clean \
+.PHONY: all deps demo check check-unit check-san check-live check-vm vm-fetch vm-shell bench fuzz install uninstall clean \
 	format format-check tidy lint-man compile_commands.json
 
 include bpf/module.mk bpf/lsm/module.mk policy/module.mk loader/module.mk ulsp/module.mk
@@ -183,7 +183,7 @@ TOOL_BINS := $(addprefix $(BUILD)/tests/,$(tests_TOOLS))
 build-tests: all $(UNIT_BINS) $(LIVE_BINS) $(LSM_BINS) $(TOOL_BINS)
 
 # Everything that this machine can run: units, units under sanitizers, live
-# tests on the running kernel.
+# tests on the running kernel, the quick ones of them on other kernels in guests.
 check: deps
 	$(Q)$(MAKE) --no-print-directory build-tests
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined san-bins
@@ -195,6 +195,15 @@ check-live: build-tests
 check-san:
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined san-bins
 	$(Q)BUILD=$(BUILD) tests/run.sh san
+# In guests on Debian's kernels, without root; KERNELS picks from these.
+KERNELS ?= bookworm trixie sid
+KERNEL  ?= trixie
+check-vm: build-tests
+	$(Q)BUILD=$(BUILD) KERNELS="$(KERNELS)" tests/run.sh vm
+vm-fetch:
+	$(Q)tests/vm/kernel.sh fetch $(KERNELS)
+vm-shell: build-tests
+	$(Q)tests/vm/vm.sh -k $(KERNEL) -B $(BUILD) -i
 .PHONY: san-bins
 san-bins: $(UNIT_BINS)
 
@@ -250,10 +259,14 @@ clean:
 
 -include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d')
 
-.PHONY: list-unit list-live list-scripts
+.PHONY: list-unit list-live list-scripts list-vm list-vm-long
 list-unit:
 	@echo $(tests_UNIT)
 list-live:
 	@echo $(tests_LIVE)
 list-scripts:
 	@echo $(tests_SCRIPTS)
+list-vm:
+	@echo $(tests_VM)
+list-vm-long:
+	@echo $(tests_VM_LONG)

@@ -5,6 +5,11 @@ set -eu
 want="gcc make pkg-config clang bpftool libbpf-dev libelf-dev zlib1g-dev libjson-c-dev
       libsystemd-dev uthash-dev flex bison libcmocka-dev mandoc
       iproute2 procps curl python3 netcat-openbsd bind9-dnsutils nftables util-linux"
+# guests on other kernels
+if [ "$(uname -m)" = x86_64 ]; then
+	want="$want qemu-system-x86 cpio xz-utils zstd debian-archive-keyring"
+	command -v busybox >/dev/null 2>&1 || want="$want busybox-static"
+fi
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "deps: not a Debian system; needed there by these names: $want" >&2
 	exit 0

@@ -1,9 +1,12 @@
 # tests_UNIT: cmocka programs in tests/unit; tests_LIVE: cmocka programs in
 # tests/live that need root; tests_SCRIPTS: tests/live/*.sh; tests_TOOLS: what
-# they run.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
+# they run.  tests_VM: which of all these run in guests on each kernel too, the
+# longest first; tests_VM_LONG: in make check-vm only.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
 tests_UNIT :=
 tests_LIVE :=
 tests_TOOLS := try
+tests_VM := test_kern_deny test_kern_messages test_ulsp_kernel test_ulsp_programs doctor
+tests_VM_LONG := test_decide_bpf test_kern_life test_kern_packets
 tests_SCRIPTS := isolation matrix reload kill ulsps members badinput run install
 
 
@@ -69,7 +72,7 @@ test_decide_bpf_SRC := tests/unit/genrules.c
 
 # ulspd and ulspctl
 tests_UNIT += test_control test_server test_explain test_diag_json
-tests_SCRIPTS += control faults
+tests_SCRIPTS += control faults doctor
 test_control_SRC := tests/fuzz/fuzz_control.c loader/control.c
 test_server_LIBS := kern
 test_server_SRC := loader/server.c loader/control.c loader/log.c

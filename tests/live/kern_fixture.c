@@ -225,7 +225,7 @@ static int in_child(const struct kern *k, int (*try)(void *ctx), void *ctx)
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
-		alarm(120); /* never a test that hangs */
+		alarm(600); /* never a test that hangs; emulation is slow */
 		if (k)
 			join(k);
 		result = try(ctx);
