@@ -42,8 +42,8 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -D__TARGET_ARCH_$(BPFARCH) \
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all deps demo check check-unit check-san check-live check-vm vm-fetch vm-shell bench fuzz install uninstall clean \
-	format format-check tidy lint-man compile_commands.json
+.PHONY: all deps demo check check-unit check-san check-live check-vm vm-fetch vm-shell \
+	bench fuzz install uninstall clean format format-check tidy lint-man compile_commands.json
 
 include bpf/module.mk bpf/lsm/module.mk policy/module.mk loader/module.mk ulsp/module.mk
 include examples/module.mk tests/module.mk bench/module.mk docs/module.mk
