@@ -456,7 +456,8 @@ static void test_refused_lsm(void **state)
 	made_assert_said(&c, POL_ERROR, "peers needs BPF LSM: this kernel doesn't have it");
 	made_assert_said(&c, POL_ERROR, "members exec needs BPF LSM: this kernel doesn't have it");
 	made_assert_said(&c, POL_ERROR, "protocol unix needs BPF LSM: this kernel doesn't have it");
-	made_assert_said(&c, POL_ERROR, "protocol netlink needs BPF LSM: this kernel doesn't have it");
+	made_assert_said(&c, POL_ERROR,
+			 "protocol netlink needs BPF LSM: this kernel doesn't have it");
 	made_end(&c);
 
 	made_begin(&c, 2);
