@@ -15,6 +15,9 @@
 
 #include <bpf/bpf.h>
 
+#define FAKE_TEXT(x)  FAKE_TEXT_(x)
+#define FAKE_TEXT_(x) #x
+
 /* What the program reads and writes, in a map of its own. */
 struct fake_request {
 	uint64_t count; /* records to send; each has its first 8 bytes counted up */
@@ -194,7 +197,7 @@ static void set_environment(int ring, int page, int cache, int groups, int files
 	snprintf(text, sizeof(text), "%d", FAKE_RING_NUMBER);
 	setenv("ULSP_RING", text, 1);
 	setenv("ULSP_NAME", "fake", 1);
-	setenv("ULSP_ABI", "1", 1);
+	setenv("ULSP_ABI", FAKE_TEXT(ULSP_ABI), 1);
 }
 
 void fake_setenv(const struct fake *f)

@@ -288,11 +288,12 @@ static void refuse(void)
 {
 	struct ulsp_options o = {.size = sizeof(o), .handler = real_on_message};
 	struct ulsp *u = NULL;
-	char text[200];
+	char text[200], abi[8];
 
-	setenv("ULSP_ABI", "2", 1);
+	snprintf(abi, sizeof(abi), "%d", ULSP_ABI);
+	setenv("ULSP_ABI", "99", 1);
 	CHECK(ulsp_open(&o, &u) == -EPROTO);
-	setenv("ULSP_ABI", "1", 1);
+	setenv("ULSP_ABI", abi, 1);
 	/* ring and page changed places */
 	snprintf(text, sizeof(text), "ring=%d page=%d cache=%d groups=%d files=%d streams=%d",
 		 fake.page, fake.ring, fake.cache, fake.groups_ro, fake.files_ro, fake.streams_ro);
