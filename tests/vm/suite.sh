@@ -13,7 +13,7 @@ export BUILD=build CMOCKA_MESSAGE_OUTPUT=TAP ULSP_VM=1
 run() { # NAME
 	local program=$BUILD/tests/$1 log=/tmp/$1.log start=$SECONDS status
 	[ -x "$program" ] || program=tests/live/$1.sh
-	timeout -k 10 "${TEST_TIMEOUT:-600}" "$program" >"$log" 2>&1 </dev/null
+	timeout -k 10 "${TEST_TIMEOUT:-1200}" "$program" >"$log" 2>&1 </dev/null
 	status=$?
 	exec 8>/tmp/say
 	flock 8
