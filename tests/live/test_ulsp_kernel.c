@@ -268,7 +268,7 @@ static void garbage_is_dropped_and_counted(void **state)
 	m.seq = 1;
 	for (size_t i = 0; i < 9; i++)
 		bad[i] = m;
-	bad[0].abi = 2;
+	bad[0].abi = ULSP_ABI + 1;
 	bad[1].op = ULSP_OP_COUNT;
 	bad[2].proto = ULSP_PROTO_COUNT;
 	bad[3].group = ULSP_MAX_GROUPS;
@@ -310,9 +310,9 @@ static void refuse(void)
 	CHECK(!ulsp_open(&o, &u));
 	ulsp_close(&u);
 	/* the page says that it is another version's */
-	fake.page_at->abi = 2;
+	fake.page_at->abi = ULSP_ABI + 1;
 	CHECK(ulsp_open(&o, &u) == -EPROTO);
-	fake.page_at->abi = 1;
+	fake.page_at->abi = ULSP_ABI;
 	CHECK(!ulsp_open(&o, &u));
 	ulsp_close(&u);
 }
