@@ -28,7 +28,9 @@ struct ulsp_knobs {
 	__u32 flags;	  /* enum ulsp_knob */
 	__u32 needs;	  /* programs that the group needs, as the loader counts them */
 	__u32 nrules;	  /* records, so counters */
+	__u32 by_exec;	  /* on the root cgroup, for sockets of members by executable only */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct ulsp_knobs) == 24, "pinned: raise ULSP_ABI");
+_Static_assert(sizeof(struct ulsp_knobs) == 32, "pinned: raise ULSP_ABI");
 
 #endif

@@ -127,6 +127,14 @@ struct {
 	__type(value, struct sock_state);
 } socks __weak SEC(".maps");
 
+/* Of the LSM tier: groups, as a tag, of sockets of members by executable outside their cgroups. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, __u64);
+} sk_exec __weak SEC(".maps");
+
 /* ---- of an image ---- */
 
 /* explain.bpf.c defines it: the linker wants one strong definition to replace. */

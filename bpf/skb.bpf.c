@@ -127,7 +127,7 @@ int ulsp_ingress(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	struct event ev = {};
 
-	if (!sk)
+	if (!sk || foreign(sk))
 		return GO;
 	if (sk->state == TCP_LISTEN_STATE)
 		return to_listener(skb, sk, &ev);
@@ -218,7 +218,7 @@ int ulsp_egress(struct __sk_buff *skb)
 	if (!sk)
 		return GO;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk)
+	if (!sk || foreign(sk))
 		return GO;
 	type = sk->type;
 	protocol = sk->protocol;

@@ -23,6 +23,8 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 	__u8 proto = proto_class(ctx->type, ctx->protocol);
 	struct sock_state *s;
 
+	if (knobs.by_exec) /* before the socket can be known as a member's */
+		return GO;
 	if (knobs.flags & ULSP_KNOB_SOCKET) {
 		struct event ev = {};
 
@@ -81,7 +83,7 @@ int ulsp_post_bind4(struct bpf_sock *ctx)
 {
 	struct event ev = {};
 
-	if (!pending(ctx))
+	if (foreign(ctx) || !pending(ctx))
 		return GO;
 	who(ctx, &ev, DEC_V4);
 	addr_v4(ev.key.addr, ctx->src_ip4);
@@ -96,7 +98,7 @@ int ulsp_post_bind6(struct bpf_sock *ctx)
 	struct event ev = {};
 	struct sock_state *s;
 
-	s = pending(ctx);
+	s = foreign(ctx) ? NULL : pending(ctx);
 	if (!s)
 		return GO;
 	who(ctx, &ev, DEC_V6);

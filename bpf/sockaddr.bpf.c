@@ -122,6 +122,8 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
+	if (foreign(sk))
+		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -136,6 +138,8 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	int mapped;
 
+	if (foreign(sk))
+		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -176,7 +180,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
-	if (unaddressed(ctx) || connected_mapped(ctx, sk))
+	if (unaddressed(ctx) || connected_mapped(ctx, sk) || foreign(sk))
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
@@ -197,7 +201,7 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	int mapped;
 
-	if (unaddressed(ctx))
+	if (unaddressed(ctx) || foreign(sk))
 		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
 	mapped = user_v6(ctx, &ev);
@@ -262,6 +266,8 @@ int ulsp_bind4(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct event ev = {};
 
+	if (foreign(sk))
+		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	if (bind_later(sk, &ev, 0))
@@ -277,6 +283,8 @@ int ulsp_bind6(struct bpf_sock_addr *ctx)
 	struct event ev = {};
 	__u8 only_v6;
 
+	if (foreign(sk))
+		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
 	if (user_v6(ctx, &ev))
 		as_v4(&ev);

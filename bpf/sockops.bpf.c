@@ -21,7 +21,7 @@ int ulsp_listen(struct bpf_sock_ops *ctx)
 		return GO;
 	}
 	sk = ctx->sk;
-	if (!sk)
+	if (!sk || foreign(sk))
 		return GO;
 	if (ctx->family == AF_INET6) {
 		ev.key.family = DEC_V6;

@@ -11,7 +11,19 @@
 #include <bpf/bpf_endian.h>
 
 #include "event.bpf.h"
+#include "tag_set.bpf.h"
 #include "task.bpf.h"
+
+/* A program on the root cgroup judges only sockets of its own members by executable. */
+static __always_inline int foreign(void *sk)
+{
+	__u64 *tag;
+
+	if (!knobs.by_exec)
+		return 0;
+	tag = sk ? bpf_sk_storage_get(&sk_exec, sk, NULL, 0) : NULL;
+	return !tag || !tag_has(*tag, knobs.slot + 1);
+}
 
 static __always_inline __u8 proto_class(__u32 type, __u32 protocol)
 {

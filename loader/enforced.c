@@ -57,6 +57,7 @@ void enforced_free(struct enforced **enp)
 		free(g->left.v);
 		free(g->told.v);
 		image_free(&g->image);
+		image_free(&g->by_exec);
 	}
 	free(en->groups);
 	compiled_free(&en->compiled);

@@ -34,6 +34,7 @@ struct group {
 	const struct pol_group *policy;
 	uint32_t slot;
 	struct image *image;
+	struct image *by_exec; /* NULL: no members by executable (by_exec.h) */
 	struct attachment *v;
 	size_t n;
 	struct cgroup_ids left; /* members that were detached by hand: not attached again */

@@ -269,12 +269,19 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 		.flags = knob_flags(spec->table),
 		.needs = spec->table->needs,
 		.nrules = (__u32)spec->table->nrules,
+		.by_exec = spec->of != NULL,
 	};
 	memcpy((void *)&o->rodata_knobs->knobs, &im->knobs, sizeof(im->knobs));
 	r = share_maps(o, i, im->table);
-	if (!r)
+	if (!r && spec->of)
+		r = bpf_map__reuse_fd(o->maps.rcount, spec->of->rcount);
+	else if (!r)
 		r = bpf_map__set_max_entries(o->maps.rcount,
 					     im->knobs.nrules ? im->knobs.nrules : 1);
+	if (!r && spec->of)
+		r = bpf_map__reuse_fd(o->maps.sk_exec, spec->sk_exec);
+	else if (!r)
+		r = bpf_map__set_autocreate(o->maps.sk_exec, false);
 	if (r)
 		return err_set(e, r, "group %s: the maps don't fit: %s", spec->group, strerror(-r));
 	bpf_object__for_each_program(prog, o->obj)

@@ -22,6 +22,9 @@ struct image_spec {
 	uint32_t generation;
 	const struct pol_table *table;
 	uint32_t log_rings; /* bit per ring that receives messages of `log` rules */
+	/* For members by executable: the group's image, whose counters it shares, and their map. */
+	const struct image *of;
+	int sk_exec;
 };
 
 /*

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "by_exec.h"
 #include "cleanup.h"
 #include "log.h"
 
@@ -107,6 +108,8 @@ static int adopt_group(struct daemon *d, struct enforced *en, struct group *g,
 	if (!r && !g->image)
 		r = err_set(e, -ENOENT, "group %s of the pinned policy has no pinned image", name);
 	if (!r)
+		r = by_exec_adopt(g, d->instance, en->generation, e);
+	if (!r)
 		r = image_cgroups(d->instance, name, &ids, &n);
 	for (size_t i = 0; !r && i < n; i++) {
 		enum attach_kind kind;
@@ -180,7 +183,7 @@ static void drop_strangers(struct daemon *d, const struct enforced *en)
 		if (enforced_find(en, name))
 			continue;
 		log_warning("group %s is of a load that was cut off: removed", name);
-		if (group_unpin(d->instance, name, &e))
+		if (by_exec_unpin(d->instance, name, &e) || group_unpin(d->instance, name, &e))
 			log_error("group %s: %s", name, e.text);
 		instance_group_free(d->instance, slot);
 	}

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "by_exec.h"
 #include "cleanup.h"
 #include "log.h"
 #include "sockets.h"
@@ -221,6 +222,9 @@ static int load_images(struct transaction *t)
 		};
 
 		r = image_load(t->d->instance, &spec, &g->image, t->e);
+		if (!r && t->d->lsm && by_exec_wanted(g->policy))
+			r = by_exec_load(g, t->d->instance, &spec, t->d->lsm->map[LSM_SK_EXEC],
+					 t->e);
 		if (r)
 			return r;
 	}
@@ -274,6 +278,7 @@ static void set_group(struct ulsp_group *g, uint32_t mode, uint32_t generation)
 
 static int swap_groups(struct transaction *t)
 {
+	struct err e;
 	int r;
 
 	for (; t->nswapped < t->next->n; t->nswapped++) {
@@ -283,6 +288,11 @@ static int swap_groups(struct transaction *t)
 		if (g->policy->mode == ULSP_MODE_ENFORCE || !old)
 			set_group(live, g->policy->mode, live->generation);
 		r = old ? image_swap(t->d->instance, old->image, g->image, t->e) : 0;
+		if (!r) {
+			r = by_exec_swap(g, old, t->d->instance, &t->d->root, t->e);
+			if (r && old)
+				image_swap(t->d->instance, g->image, old->image, &e);
+		}
 		if (r) {
 			set_group(live, t->modes[t->nswapped], live->generation);
 			return r;
@@ -386,11 +396,15 @@ static void undo(struct transaction *t)
 
 		if (old && image_swap(i, g->image, old->image, &e))
 			log_error("undoing the load: group %s: %s", g->policy->name, e.text);
+		if (old && old->by_exec && g->by_exec &&
+		    image_swap(i, g->by_exec, old->by_exec, &e))
+			log_error("undoing the load: group %s: %s", g->policy->name, e.text);
 		set_group(&i->group[g->slot], t->modes[t->nswapped], t->old->generation);
 	}
 	for (size_t n = 0; t->next && n < t->next->n; n++) {
 		struct group *g = &t->next->groups[n];
 
+		by_exec_drop(g, i, !old_of(t, g) || !old_of(t, g)->by_exec);
 		if (g->image && image_retire(i, &g->image, group_table(t->next, g), &e))
 			log_error("undoing the load: group %s: %s", g->policy->name, e.text);
 	}
@@ -422,7 +436,7 @@ static void drop_group(struct daemon *d, struct group *g)
 	struct err e = {0};
 	char path[PATH_MAX];
 
-	if (group_unpin(d->instance, name, &e))
+	if (by_exec_unpin(d->instance, name, &e) || group_unpin(d->instance, name, &e))
 		log_error("group %s: %s", name, e.text);
 	instance_group_free(d->instance, g->slot);
 	if (!run_cgroup(d->instance, name, path, sizeof(path)) &&
@@ -438,8 +452,10 @@ static void drop_groups(struct transaction *t)
 	for (size_t n = 0; n < t->old->n; n++) {
 		struct group *g = &t->old->groups[n];
 		const char *name = g->policy->name;
+		const struct group *next = enforced_find(t->next, name);
 
-		if (!enforced_find(t->next, name))
+		by_exec_drop(g, t->d->instance, next && !next->by_exec);
+		if (!next)
 			drop_group(t->d, g);
 		else if (g->image &&
 			 image_retire(t->d->instance, &g->image, group_table(t->old, g), &e))
@@ -544,9 +560,9 @@ static int run(struct transaction *t, const struct compiled_source *source)
 	if (!r)
 		r = find_members(t);
 	if (!r)
-		r = load_images(t);
-	if (!r)
 		r = load_lsm(t);
+	if (!r)
+		r = load_images(t);
 	if (!r)
 		r = start_ulsps(t);
 	if (!r)

@@ -14,31 +14,6 @@
 
 #define CLONE_THREAD 0x00010000
 
-/* Cgroups below a member are members: the nearest known ancestor has the whole chain's tag. */
-enum {
-	CGROUP_DEPTH = 32
-}; /* deeper ones are not seen: what the kernel allows by default is more */
-
-static __always_inline __u64 cgroup_tag(const struct cgroup *cgroup)
-{
-	int level = BPF_CORE_READ(cgroup, level), up;
-
-	for (up = 0; up < CGROUP_DEPTH; up++) {
-		__u64 id, *tag;
-
-		if (level - up < 0)
-			break;
-		id = BPF_CORE_READ(cgroup, kn, id);
-		tag = bpf_map_lookup_elem(&cgroup_tags, &id);
-		if (tag)
-			return *tag;
-		cgroup = (void *)BPF_CORE_READ(cgroup, self.parent, cgroup);
-		if (!cgroup)
-			break;
-	}
-	return 0;
-}
-
 static __always_inline __u64 exec_tag(struct file *file)
 {
 	struct ulsp_exec_key key = {};
@@ -168,6 +143,39 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 	if (full || set_tag(task, &tag))
 		return -EPERM; /* fails closed: it would run without its group */
 	set_tgid(task->tgid, tag.all);
+	return 0;
+}
+
+/*
+ * Sockets of members by executable that no group's cgroup has: programs on the root cgroup judge
+ * them by this (knobs.by_exec).  Their creation was judged before, by nobody.
+ */
+SEC("lsm/socket_post_create")
+int BPF_PROG(lsm_exec_socket, struct socket *sock, int family, int type, int protocol, int kern,
+	     int ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct ulsp_task_tag *mine;
+	__u64 by_cgroup, only = 0;
+	struct sock *sk;
+	int full = 0;
+	__u32 at;
+
+	if (ret)
+		return ret;
+	mine = kern ? NULL : task_tag(task);
+	if (!mine || !mine->exec)
+		return 0;
+	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	for (at = 0; at < ULSP_TAG_SLOTS; at++)
+		if (!tag_has(by_cgroup, tag_slot(mine->exec, at)))
+			only = tag_with(only, tag_slot(mine->exec, at), &full);
+	sk = sock->sk;
+	if (!only || !sk)
+		return 0;
+	/* Out of memory: the socket isn't made, rather than made without its policy. */
+	if (!bpf_sk_storage_get(&sk_exec, sk, &only, BPF_SK_STORAGE_GET_F_CREATE))
+		return -ENOMEM;
 	return 0;
 }
 

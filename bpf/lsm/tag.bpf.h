@@ -8,44 +8,10 @@
 #ifndef TAG_BPF_H
 #define TAG_BPF_H
 
-#include "maps.bpf.h"
+#include "lsm_maps.bpf.h"
+#include "tag_set.bpf.h"
 
 enum { EPERM = 1, ENOMEM = 12 };
-
-static __always_inline __u32 tag_slot(__u64 tag, __u32 at)
-{
-	return (tag >> (at * ULSP_TAG_BITS)) & ULSP_TAG_MASK;
-}
-
-/* A set has its members from the lowest bits on. */
-static __always_inline int tag_has(__u64 tag, __u32 slot)
-{
-	return slot == tag_slot(tag, 0) || slot == tag_slot(tag, 1) || slot == tag_slot(tag, 2) ||
-	       slot == tag_slot(tag, 3);
-}
-
-/* The set with one more; *full is set when it has no room. */
-static __always_inline __u64 tag_with(__u64 tag, __u32 slot, int *full)
-{
-	__u32 at;
-
-	if (!slot || tag_has(tag, slot))
-		return tag;
-	for (at = 0; at < ULSP_TAG_SLOTS; at++)
-		if (!tag_slot(tag, at))
-			return tag | (__u64)slot << (at * ULSP_TAG_BITS);
-	*full = 1;
-	return tag;
-}
-
-static __always_inline __u64 tag_union(__u64 a, __u64 b, int *full)
-{
-	__u32 at;
-
-	for (at = 0; at < ULSP_TAG_SLOTS; at++)
-		a = tag_with(a, tag_slot(b, at), full);
-	return a;
-}
 
 static __always_inline struct ulsp_task_tag *task_tag(struct task_struct *task)
 {
@@ -78,6 +44,29 @@ static __always_inline __u64 sock_tag(struct sock *sk)
 	__u64 *tag = bpf_sk_storage_get(&sk_tags, sk, NULL, 0);
 
 	return tag ? *tag : 0;
+}
+
+/* Cgroups below a member are members: the nearest known ancestor has the whole chain's tag. */
+enum { CGROUP_DEPTH = 32 }; /* deeper ones are not seen */
+
+static __always_inline __u64 cgroup_tag(const struct cgroup *cgroup)
+{
+	int level = BPF_CORE_READ(cgroup, level), up;
+
+	for (up = 0; up < CGROUP_DEPTH; up++) {
+		__u64 id, *tag;
+
+		if (level - up < 0)
+			break;
+		id = BPF_CORE_READ(cgroup, kn, id);
+		tag = bpf_map_lookup_elem(&cgroup_tags, &id);
+		if (tag)
+			return *tag;
+		cgroup = (void *)BPF_CORE_READ(cgroup, self.parent, cgroup);
+		if (!cgroup)
+			break;
+	}
+	return 0;
 }
 
 #endif

@@ -100,6 +100,37 @@ is "a member by its executable can't signal outside" EPERM \
 try: os.kill($outsider, 0); print('ok')
 except OSError as e: print(errno.errorcode[e.errno])")"
 is "the same program elsewhere can" ok "$(try_kill "$outsider")"
+
+# Its network too, wherever it runs.
+server tcp 127.0.0.1 0
+cat >"$TMP/connect.py" <<'E2'
+import socket, sys, errno
+s = socket.socket()
+s.settimeout(5)
+try: s.connect(("127.0.0.1", int(sys.argv[1]))); print("ok")
+except OSError as e: print(errno.errorcode[e.errno])
+E2
+policy <<E2
+group by-exec {
+	members exec "$TMP/py"
+	deny connect tcp to 127.0.0.1 port $PORT errno EHOSTUNREACH
+	default allow
+}
+E2
+load
+is "a member by its executable is denied by the group's rules" EHOSTUNREACH "$("$TMP/py" "$TMP/connect.py" "$PORT")"
+is "others aren't" ok "$(python3 "$TMP/connect.py" "$PORT")"
+stop_daemon KILL
+is "without a daemon too" EHOSTUNREACH "$("$TMP/py" "$TMP/connect.py" "$PORT")"
+start_daemon
+sed -i 's/EHOSTUNREACH/EACCES/' "$TMP/policy.ulsp"
+load
+is "a reload changes it" EACCES "$("$TMP/py" "$TMP/connect.py" "$PORT")"
+like "all of it was counted" '^ *connect +0 +3' "$(ctl stats)"
+sed -i 's/members.*/isolate signal/' "$TMP/policy.ulsp"
+load
+is "without the member it is free" ok "$("$TMP/py" "$TMP/connect.py" "$PORT")"
+server_count
 ctl shutdown >/dev/null
 wait "$DAEMON" 2>/dev/null
 DAEMON=

@@ -24,6 +24,14 @@ struct {
 	__type(value, __u64);
 } sk_tags __weak SEC(".maps");
 
+/* Of tcp, udp, ... sockets of members by executable outside the group's cgroups: these groups. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, __u64);
+} sk_exec __weak SEC(".maps");
+
 /* FIFOs, message queues, shared memory: the tag of their first opener. */
 struct {
 	__uint(type, BPF_MAP_TYPE_INODE_STORAGE);
