@@ -211,7 +211,8 @@ void group_begin(struct parser *p, const struct text *name, const struct pol_loc
 	p->mode_loc = (struct pol_loc){0};
 	if (!check_name(p, name, loc))
 		return;
-	if (strcmp(name->s, "self") == 0 || strcmp(name->s, "none") == 0) {
+	if (strcmp(name->s, "self") == 0 || strcmp(name->s, "none") == 0 ||
+	    strcmp(name->s, "outside") == 0) {
 		pol_diag_add(p->diags, POL_ERROR, loc,
 			     "'%s' has its own meaning in 'peers' and can't be a group", name->s);
 		return;
@@ -283,6 +284,13 @@ void group_peers(struct parser *p, const struct pol_loc *loc)
 	p->group.peers_loc = *loc;
 }
 
+enum { MAX_UNIX_PATH = 108 }; /* sockaddr_un.sun_path, NUL included */
+
+bool pol_peer_is_path(const char *peer)
+{
+	return *peer == '/' || *peer == '@';
+}
+
 void group_peer(struct parser *p, const struct text *name, const struct pol_loc *loc)
 {
 	struct pol_group *g = &p->group;
@@ -296,6 +304,11 @@ void group_peer(struct parser *p, const struct text *name, const struct pol_loc 
 			return;
 		}
 	}
+	if (pol_peer_is_path(name->s) && name->n >= MAX_UNIX_PATH) {
+		pol_diag_add(p->diags, POL_ERROR, loc, "a UNIX socket's path has at most %d bytes",
+			     MAX_UNIX_PATH - 1);
+		return;
+	}
 	copy = keep_text(p, name->s, name->n);
 	v = arena_grow(p->arena, g->peers, g->npeers, sizeof(*v));
 	if (!copy || !v) {
@@ -304,7 +317,7 @@ void group_peer(struct parser *p, const struct text *name, const struct pol_loc 
 	}
 	g->peers = v;
 	v[g->npeers++] = copy;
-	if (strcmp(copy, "self") != 0 && strcmp(copy, "outside") != 0)
+	if (strcmp(copy, "self") != 0 && strcmp(copy, "outside") != 0 && !pol_peer_is_path(copy))
 		ref_add(p, &p->peer_refs, copy, loc);
 }
 

@@ -150,7 +150,9 @@ struct pol_group {
 	char *name;
 	struct pol_member *members;
 	size_t nmembers;
-	char **peers; /* group names and "self"; `peers none` is npeers 0 with a place */
+	/* Group names, "self", "outside", paths of UNIX sockets ("@" for abstract ones); `peers
+	 * none` is npeers 0 with a place. */
+	char **peers;
 	size_t npeers;
 	struct pol_loc peers_loc, isolate_loc, degrade_loc;
 	uint32_t isolate;
@@ -267,6 +269,7 @@ struct pol_table {
 	unsigned needs;		       /* POL_NEED_* */
 };
 
+bool pol_peer_is_path(const char *peer);
 /* Whether something of the group needs BPF LSM. */
 bool pol_needs_lsm(const struct pol_group *g);
 /*
