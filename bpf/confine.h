@@ -45,6 +45,16 @@ struct ulsp_exec_key {
 	__u32 reserved;
 };
 
+/*
+ * A UNIX socket outside that members may reach; key of the hash `unix_paths`,
+ * the value is not used.  The path is as its owner bound it, zero-padded; an
+ * abstract name has '@' for its first byte.
+ */
+struct ulsp_unix_path {
+	__u32 slot;
+	char path[108];
+};
+
 /* What messages of LSM operations have in `remote`: the target; and in `local`: the actor. */
 struct ulsp_reach_peer {
 	__u32 tgid;  /* 0: no process, or not known */
