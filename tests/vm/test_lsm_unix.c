@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -180,6 +183,38 @@ static int datagram(void *arg)
 	return sendto(fd, "x", 1, 0, (void *)&sun, size) == 1 ? 0 : errno;
 }
 
+/* By a worker of the ring's, which is a thread of its own. */
+static int ring_connect(void *arg)
+{
+	struct sockaddr_un sun;
+	socklen_t size = address(&sun, STREAM, arg);
+	struct io_uring_params p = {0};
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &p), fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	char *sq, *cq;
+
+	if (ring < 0)
+		return 240;
+	sq = mmap(NULL, p.sq_off.array + sizeof(__u32), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+		  IORING_OFF_SQ_RING);
+	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe), PROT_READ | PROT_WRITE,
+		  MAP_SHARED, ring, IORING_OFF_CQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED)
+		return 241;
+	*sqe = (struct io_uring_sqe){.opcode = IORING_OP_CONNECT,
+				     .flags = IOSQE_ASYNC,
+				     .fd = fd,
+				     .addr = (uintptr_t)&sun,
+				     .off = size};
+	__atomic_store_n((__u32 *)(void *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		return 242;
+	cqe = (void *)(cq + p.cq_off.cqes);
+	return -cqe->res;
+}
+
 static const struct attempt {
 	const char *name;
 	int (*fn)(void *);
@@ -189,6 +224,7 @@ static const struct attempt {
 	{"seqpacket", seqpacket},
 	{"datagram", datagram},
 	{"connected datagram", connected_datagram},
+	{"io_uring", ring_connect},
 };
 
 static void who_reaches_whom(void **state)
