@@ -55,6 +55,14 @@ struct ulsp_unix_path {
 	char path[108];
 };
 
+enum ulsp_bpf_type { ULSP_BPF_MAP, ULSP_BPF_PROG };
+
+/* Key of the hash `guarded_bpf`. */
+struct ulsp_bpf_key {
+	__u32 type; /* enum ulsp_bpf_type */
+	__u32 id;
+};
+
 /* What messages of LSM operations have in `remote`: the target; and in `local`: the actor. */
 struct ulsp_reach_peer {
 	__u32 tgid;  /* 0: no process, or not known */

@@ -100,6 +100,24 @@ struct {
 	__type(value, __u32);
 } tagger_knobs __weak SEC(".maps");
 
+/* Directories (with what is below) and files that members can't change.  Value: 1. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ulsp_exec_key);
+	__type(value, __u32);
+} guarded_inodes __weak SEC(".maps");
+
+/* Maps and programs of which members get no descriptor.  Value: 1. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ulsp_bpf_key);
+	__type(value, __u32);
+} guarded_bpf __weak SEC(".maps");
+
 /* ---- of the instance ---- */
 
 struct {

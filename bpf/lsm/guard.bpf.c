@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Names that a member may not make, remove or change: in bpffs, where our maps
+ * and links are pinned, in our directories, and in the kernel's filesystems (a
+ * directory of cgroupfs is a cgroup).  Who is outside may: an administrator
+ * removes us by removing the pins.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "places.bpf.h"
+
+/* `dentry` need not exist yet. */
+static __always_inline int change(struct inode *dir, struct dentry *dentry)
+{
+	__u64 mine = my_tag();
+	int kind;
+
+	if (!mine)
+		return 0;
+	kind = filesystem_kind(dir);
+	if (kind == PLACE_FREE && is_guarded_path(dentry))
+		kind = ULSP_REACH_GUARD;
+	return kind == PLACE_FREE ? 0 : forbid(mine, kind);
+}
+
+SEC("lsm/inode_create")
+int BPF_PROG(lsm_create, struct inode *dir, struct dentry *dentry, umode_t mode, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_mkdir")
+int BPF_PROG(lsm_mkdir, struct inode *dir, struct dentry *dentry, umode_t mode, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_mknod")
+int BPF_PROG(lsm_mknod, struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_symlink")
+int BPF_PROG(lsm_symlink, struct inode *dir, struct dentry *dentry, const char *to, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_unlink")
+int BPF_PROG(lsm_unlink, struct inode *dir, struct dentry *dentry, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_rmdir")
+int BPF_PROG(lsm_rmdir, struct inode *dir, struct dentry *dentry, int ret)
+{
+	return ret ? ret : change(dir, dentry);
+}
+
+/* A second name in a place of its own would be no longer guarded. */
+SEC("lsm/inode_link")
+int BPF_PROG(lsm_link, struct dentry *old, struct inode *dir, struct dentry *dentry, int ret)
+{
+	if (!ret)
+		ret = change(dir, old);
+	return ret ? ret : change(dir, dentry);
+}
+
+SEC("lsm/inode_rename")
+int BPF_PROG(lsm_rename, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+	     struct dentry *new, int ret)
+{
+	if (!ret)
+		ret = change(old_dir, old);
+	return ret ? ret : change(new_dir, new);
+}
+
+/* Owner, mode, size: of a name as well, a member's own /proc/PID has none to change. */
+static __always_inline int alter(struct dentry *dentry)
+{
+	struct inode *inode = dentry->d_inode;
+
+	return inode ? change(inode, dentry) : 0;
+}
+
+SEC("?lsm/inode_setattr")
+int BPF_PROG(lsm_setattr_args2, struct dentry *dentry, struct iattr *attr, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
+
+/* Since 6.4. */
+SEC("?lsm/inode_setattr")
+int BPF_PROG(lsm_setattr_args3, void *idmap, struct dentry *dentry, struct iattr *attr, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
