@@ -42,7 +42,8 @@ void lsm_hooks_select(struct bpf_object *o)
 
 	if (!kernel)
 		return;
-	bpf_object__for_each_program (prog, o) {
+	bpf_object__for_each_program(prog, o)
+	{
 		const char *section = bpf_program__section_name(prog);
 
 		/* libbpf has taken off the question mark and the autoload. */

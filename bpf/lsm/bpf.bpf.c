@@ -37,7 +37,7 @@ int BPF_PROG(lsm_bpf_args3, int cmd, union bpf_attr *attr, unsigned int size, in
 	return ret ? ret : call(cmd);
 }
 
-/* Since 6.16. */
+/* 7.2; not 6.12. */
 SEC("?lsm/bpf")
 int BPF_PROG(lsm_bpf_args4, int cmd, union bpf_attr *attr, unsigned int size, bool kernel, int ret)
 {
@@ -74,16 +74,9 @@ int BPF_PROG(lsm_perf_args2, struct perf_event_attr *attr, int type, int ret)
 	return ret ? ret : forbid(my_tag(), ULSP_REACH_ESCAPE);
 }
 
-/* Since 6.12. */
+/* 6.12; not 6.1. */
 SEC("?lsm/perf_event_open")
 int BPF_PROG(lsm_perf_args1, int type, int ret)
-{
-	return ret ? ret : forbid(my_tag(), ULSP_REACH_ESCAPE);
-}
-
-/* Credentials registered in a ring are whoever's registered them: the ring may be another's. */
-SEC("?lsm/uring_override_creds")
-int BPF_PROG(lsm_uring_creds, const struct cred *new, int ret)
 {
 	return ret ? ret : forbid(my_tag(), ULSP_REACH_ESCAPE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Capabilities by which a member could leave its group or act around its
- * policy, and user namespaces, which hand them out.
+ * policy, user namespaces, which hand them out, and credentials of others.
  *
  * CAP_SYS_ADMIN is refused as a whole, not by system call: it is what setns,
  * unshare, clone with a new namespace and everything that mounts ask for, in
@@ -54,4 +54,11 @@ int BPF_PROG(lsm_userns, const struct cred *cred, int ret)
 	if (ret)
 		return ret;
 	return forbid(my_tag(), ULSP_REACH_ESCAPE);
+}
+
+/* Credentials registered in a ring are whoever's registered them: the ring may be another's. */
+SEC("?lsm/uring_override_creds")
+int BPF_PROG(lsm_uring_creds, const struct cred *new, int ret)
+{
+	return ret ? ret : forbid(my_tag(), ULSP_REACH_ESCAPE);
 }

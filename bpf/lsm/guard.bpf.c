@@ -81,12 +81,19 @@ int BPF_PROG(lsm_rename, struct inode *old_dir, struct dentry *old, struct inode
 	return ret ? ret : change(new_dir, new);
 }
 
-/* Owner, mode, size: of a name as well, a member's own /proc/PID has none to change. */
+/* Owner, mode, size: a shell that writes to its own /proc/PID also truncates. */
 static __always_inline int alter(struct dentry *dentry)
 {
 	struct inode *inode = dentry->d_inode;
+	__u64 mine = my_tag();
+	int kind;
 
-	return inode ? change(inode, dentry) : 0;
+	if (!mine || !inode)
+		return 0;
+	kind = write_kind(inode, mine);
+	if (kind == PLACE_FREE && is_guarded_path(dentry))
+		kind = ULSP_REACH_GUARD;
+	return kind == PLACE_FREE ? 0 : forbid(mine, kind);
 }
 
 SEC("?lsm/inode_setattr")
@@ -95,7 +102,7 @@ int BPF_PROG(lsm_setattr_args2, struct dentry *dentry, struct iattr *attr, int r
 	return ret ? ret : alter(dentry);
 }
 
-/* Since 6.4. */
+/* 6.12; not 6.1. */
 SEC("?lsm/inode_setattr")
 int BPF_PROG(lsm_setattr_args3, void *idmap, struct dentry *dentry, struct iattr *attr, int ret)
 {

@@ -27,6 +27,14 @@ enum {
 	MAGIC_TRACE = 0x74726163,
 };
 
+enum {
+	KIND = 0170000,
+	DIRECTORY = 0040000,
+	CHARACTERS = 0020000,
+	MEM_MAJOR = 1, /* mem, kmem, port: minor 1, 2, 4 */
+	MINOR_BITS = 20,
+};
+
 /* selinuxfs isn't here: libselinux asks it by writing. */
 static __always_inline int filesystem_kind(const struct inode *inode)
 {
@@ -45,6 +53,59 @@ static __always_inline int filesystem_kind(const struct inode *inode)
 		return ULSP_REACH_ESCAPE;
 	}
 	return PLACE_FREE;
+}
+
+/* Whose /proc/PID it is, 0: nobody's. */
+static __always_inline __u32 proc_tgid(struct inode *inode)
+{
+	const struct proc_inode *proc;
+	const struct task_struct *task;
+	const struct hlist_node *first;
+	const struct pid *pid;
+
+	proc = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
+	pid = BPF_CORE_READ(proc, pid);
+	if (!pid)
+		return 0;
+	first = BPF_CORE_READ(pid, tasks[0].first);
+	if (!first)
+		return 0;
+	task = (void *)first - bpf_core_field_offset(struct task_struct, pid_links);
+	return BPF_CORE_READ(task, tgid);
+}
+
+/* Its own /proc/PID, or that of a process in the same groups. */
+static __always_inline int is_ours(struct inode *inode, __u64 mine)
+{
+	__u32 tgid = proc_tgid(inode);
+	__u64 *theirs;
+
+	if (!tgid)
+		return 0;
+	if (tgid == (__u32)bpf_get_current_task_btf()->tgid)
+		return 1;
+	theirs = bpf_map_lookup_elem(&tgid_tags, &tgid);
+	return theirs && *theirs == mine;
+}
+
+static __always_inline int is_memory(const struct inode *inode)
+{
+	__u32 minor = inode->i_rdev & ((1 << MINOR_BITS) - 1);
+
+	return (inode->i_mode & KIND) == CHARACTERS && inode->i_rdev >> MINOR_BITS == MEM_MAJOR &&
+	       (minor == 1 || minor == 2 || minor == 4);
+}
+
+/* What the kernel or we are controlled by. */
+static __always_inline int write_kind(struct inode *inode, __u64 mine)
+{
+	int kind = filesystem_kind(inode);
+
+	if (kind == PLACE_FREE)
+		return is_memory(inode) ? ULSP_REACH_ESCAPE : PLACE_FREE;
+	if (inode->i_sb->s_magic == MAGIC_PROC && is_ours(inode, mine))
+		return PLACE_FREE;
+	return kind;
 }
 
 static __always_inline int is_guarded_inode(const struct inode *inode)
