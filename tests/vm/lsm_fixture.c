@@ -17,30 +17,17 @@
 
 #include <cmocka.h>
 
+#include "lsm_hooks.h"
 #include "ulsp_lsm.skel.h"
 
 struct ulsp_lsm *lsm;
-
-/* Optional programs ("?lsm/hook"): those that the kernel has the hook for. */
-static void choose_programs(struct bpf_object *object)
-{
-	struct bpf_program *prog;
-
-	bpf_object__for_each_program(prog, object) {
-		const char *section = bpf_program__section_name(prog);
-
-		if (!bpf_program__autoload(prog) && !strncmp(section, "lsm/", 4) &&
-		    libbpf_find_vmlinux_btf_id(section + 4, BPF_LSM_MAC) > 0)
-			bpf_program__set_autoload(prog, true);
-	}
-}
 
 int lsm_up(void **state)
 {
 	(void)state;
 	lsm = ulsp_lsm__open();
 	if (lsm)
-		choose_programs(lsm->obj);
+		lsm_hooks_select(lsm->obj);
 	if (!lsm || ulsp_lsm__load(lsm) || ulsp_lsm__attach(lsm)) {
 		fprintf(stderr, "the LSM programs can't be loaded or attached: %s\n",
 			strerror(errno));

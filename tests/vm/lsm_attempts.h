@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Lists of what a member must not be able to do: each works outside, fails
+ * with EPERM inside, and works and is counted where it is only audited.
+ */
+#ifndef LSM_ATTEMPTS_H
+#define LSM_ATTEMPTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct lsm_attempt {
+	const char *name;
+	int (*fn)(void *);
+	int outside; /* what it fails with when nothing is in its way */
+};
+
+/* By GROUP_A, denied as `kind`; prepare() before each run. */
+void lsm_attempts(const struct lsm_attempt *list, size_t count, uint32_t kind,
+		  void (*prepare)(void));
+
+/* What children return: a positive error or 0. */
+int lsm_error(long r);
+int lsm_write_file(const char *path, const char *text);
+
+#endif
