@@ -224,7 +224,8 @@ struct ulsp_meta {
 	__u32 abi;
 	__u32 generation; /* of the policy that is fully swapped in */
 	__u32 nrings;	  /* rings in use, monitor included */
-	__u64 reserved;
+	__u32 last_slot;  /* of a group, given out last */
+	__u32 reserved;
 };
 
 #define ULSP_SIZE(type, bytes)                                                                     \

@@ -65,7 +65,7 @@ void daemon_retag(struct daemon *d, int left)
 {
 	struct err e = {0};
 
-	if (d->lsm && lsm_sync(d->lsm, d->instance, d->now, left, &e))
+	if (d->lsm && lsm_sync(d->lsm, d->instance, &d->root, d->now, left, &e))
 		log_error("%s", e.text);
 }
 

@@ -391,10 +391,31 @@ static int clear_slot(struct instance *i, __u32 slot)
 	return 0;
 }
 
+/*
+ * The next one after the last that was given out: what still carries the tag of a group that is
+ * gone (sockets, files, keys) isn't taken for a new group's soon.
+ */
+static uint32_t unused_slot(struct instance *i)
+{
+	struct ulsp_meta meta = {0};
+	uint32_t n, slot, zero = 0;
+
+	bpf_map_lookup_elem(i->meta, &zero, &meta);
+	for (n = 1; n <= ULSP_MAX_GROUPS; n++) {
+		slot = (meta.last_slot + n) % ULSP_MAX_GROUPS;
+		if (i->group[slot].in_use)
+			continue;
+		meta.last_slot = slot;
+		bpf_map_update_elem(i->meta, &zero, &meta, BPF_ANY);
+		return slot;
+	}
+	return ULSP_MAX_GROUPS;
+}
+
 int instance_group_slot(struct instance *i, const char *name, uint32_t *ret, struct err *e)
 {
 	struct ulsp_group *g;
-	uint32_t slot, unused = ULSP_MAX_GROUPS;
+	uint32_t slot, unused;
 	int r;
 
 	if (strlen(name) >= ULSP_NAME_BYTES)
@@ -402,14 +423,12 @@ int instance_group_slot(struct instance *i, const char *name, uint32_t *ret, str
 			       name, ULSP_NAME_BYTES - 1);
 	for (slot = 0; slot < ULSP_MAX_GROUPS; slot++) {
 		g = &i->group[slot];
-		if (!g->in_use) {
-			if (unused == ULSP_MAX_GROUPS)
-				unused = slot;
-		} else if (!strncmp(g->name, name, sizeof(g->name))) {
+		if (g->in_use && !strncmp(g->name, name, sizeof(g->name))) {
 			*ret = slot;
 			return 0;
 		}
 	}
+	unused = unused_slot(i);
 	if (unused == ULSP_MAX_GROUPS)
 		return err_set(e, -ENOSPC, "no room for group %s: an instance has %d groups", name,
 			       ULSP_MAX_GROUPS);

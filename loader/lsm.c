@@ -26,6 +26,23 @@ static const char *const map_names[LSM_MAPS] = {
 	[LSM_CGROUP_TAGS] = "cgroup_tags", [LSM_EXEC_TAGS] = "exec_tags",
 	[LSM_CONFINE] = "confine",	   [LSM_GUARDED] = "guarded",
 	[LSM_TAGGER] = "tagger_knobs",
+	[LSM_UNIX_PATHS] = "unix_paths",
+	[LSM_GUARDED_INODES] = "guarded_inodes",
+	[LSM_GUARDED_BPF] = "guarded_bpf",
+	[LSM_SHM_DEVS] = "shm_devs",
+};
+
+static const char *const iterator_names[LSM_ITERATORS] = {
+	[LSM_TASKS] = "tag_tasks", [LSM_SOCKETS] = "tag_sockets"};
+
+static const struct {
+	const char *name;
+	enum bpf_attach_type type;
+} loopback_hooks[LSM_LOOPBACK_HOOKS] = {
+	{"loopback_connect4", BPF_CGROUP_INET4_CONNECT},
+	{"loopback_connect6", BPF_CGROUP_INET6_CONNECT},
+	{"loopback_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
+	{"loopback_sendmsg6", BPF_CGROUP_UDP6_SENDMSG},
 };
 
 static void scope_object(struct ulsp_lsm **o)
@@ -46,7 +63,10 @@ static struct lsm *lsm_new(void)
 		return NULL;
 	for (size_t m = 0; m < LSM_MAPS; m++)
 		l->map[m] = -1;
-	l->tagger = -1;
+	for (size_t n = 0; n < LSM_ITERATORS; n++)
+		l->iterator[n] = -1;
+	for (size_t n = 0; n < LSM_LOOPBACK_HOOKS; n++)
+		l->loopback[n] = -1;
 	return l;
 }
 
@@ -59,7 +79,10 @@ void lsm_close(struct lsm **lp)
 		return;
 	for (size_t m = 0; m < LSM_MAPS; m++)
 		scope_close(&l->map[m]);
-	scope_close(&l->tagger);
+	for (size_t n = 0; n < LSM_ITERATORS; n++)
+		scope_close(&l->iterator[n]);
+	for (size_t n = 0; n < LSM_LOOPBACK_HOOKS; n++)
+		scope_close(&l->loopback[n]);
 	free(l);
 }
 
@@ -197,9 +220,11 @@ static int attach_one(struct lsm *l, struct bpf_program *p, const char *dir)
 	if (!link)
 		return -errno;
 	r = path ? pin_fd(bpf_link__fd(link), path) : -ENOMEM;
-	if (!r && bpf_program__expected_attach_type(p) == BPF_TRACE_ITER) {
-		l->tagger = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 3);
-		r = l->tagger < 0 ? -errno : 0;
+	for (size_t n = 0; !r && n < LSM_ITERATORS; n++) {
+		if (strcmp(bpf_program__name(p), iterator_names[n]))
+			continue;
+		l->iterator[n] = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 3);
+		r = l->iterator[n] < 0 ? -errno : 0;
 	}
 	return r;
 }
@@ -223,6 +248,24 @@ static int attach_all(struct lsm *l, struct ulsp_lsm *o, const char *dir, struct
 				       strerror(-r));
 	}
 	return 0;
+}
+
+/* Theirs are put on the root cgroup when a policy wants them. */
+static int keep_loopback(struct lsm *l, struct ulsp_lsm *o, const char *dir)
+{
+	int r = 0;
+
+	for (size_t n = 0; !r && n < LSM_LOOPBACK_HOOKS; n++) {
+		const char *name = loopback_hooks[n].name;
+		scoped(scope_free) char *path = pin_path("%s/prog_%s", dir, name);
+		struct bpf_program *p = bpf_object__find_program_by_name(o->obj, name);
+
+		l->loopback[n] = p ? fcntl(bpf_program__fd(p), F_DUPFD_CLOEXEC, 3) : -1;
+		if (!path || l->loopback[n] < 0)
+			return -ENOMEM;
+		r = pin_fd(l->loopback[n], path);
+	}
+	return r;
 }
 
 static int load(struct instance *i, struct lsm *l, struct err *e)
@@ -249,6 +292,8 @@ static int load(struct instance *i, struct lsm *l, struct err *e)
 	r = pin_mkdirs(unfinished);
 	if (!r)
 		r = keep_maps(l, o, unfinished);
+	if (!r)
+		r = keep_loopback(l, o, unfinished);
 	if (r)
 		err_set(e, r, "BPF LSM: can't pin: %s", strerror(-r));
 	if (!r)
@@ -265,9 +310,17 @@ static int load(struct instance *i, struct lsm *l, struct err *e)
 	return r;
 }
 
+static int open_pin(const char *dir, const char *prefix, const char *name, int *ret)
+{
+	scoped(scope_free) char *path = pin_path("%s/%s%s", dir, prefix, name);
+
+	*ret = path ? pin_open(path) : -ENOMEM;
+	return *ret < 0 ? *ret : 0;
+}
+
 static int adopt(struct lsm *l, const char *dir, struct err *e)
 {
-	scoped(scope_free) char *tagger = pin_path("%s/tag_tasks", dir);
+	int r = 0;
 
 	for (size_t m = 0; m < LSM_MAPS; m++) {
 		scoped(scope_free) char *path = pin_path("%s/%s", dir, map_names[m]);
@@ -279,8 +332,11 @@ static int adopt(struct lsm *l, const char *dir, struct err *e)
 				       "`ulspctl shutdown` removes them and ends enforcement",
 				       dir, map_names[m], strerror(-l->map[m]));
 	}
-	l->tagger = tagger ? pin_open(tagger) : -ENOMEM;
-	return l->tagger < 0 ? err_set(e, -EEXIST, "BPF LSM: no tagger is pinned at %s", dir) : 0;
+	for (size_t n = 0; !r && n < LSM_ITERATORS; n++)
+		r = open_pin(dir, "", iterator_names[n], &l->iterator[n]);
+	for (size_t n = 0; !r && n < LSM_LOOPBACK_HOOKS; n++)
+		r = open_pin(dir, "prog_", loopback_hooks[n].name, &l->loopback[n]);
+	return r ? err_set(e, -EEXIST, "BPF LSM: the pins at %s are not of this build", dir) : 0;
 }
 
 int lsm_open(struct instance *i, bool make, struct lsm **ret, struct err *e)
@@ -329,4 +385,29 @@ void lsm_guard_none(const struct lsm *l)
 	while (l && !bpf_map_get_next_key(l->map[LSM_GUARDED], NULL, &tgid))
 		if (bpf_map_delete_elem(l->map[LSM_GUARDED], &tgid))
 			return;
+}
+
+/* A link's pin is complete or not there, so those that are there stay. */
+int lsm_loopback(const struct lsm *l, struct instance *i, int root_fd, bool on, struct err *e)
+{
+	scoped(scope_free) char *dir = pin_dir(i);
+
+	for (size_t n = 0; n < LSM_LOOPBACK_HOOKS; n++) {
+		const char *name = loopback_hooks[n].name;
+		scoped(scope_free) char *path = dir ? pin_path("%s/%s", dir, name) : NULL;
+		scoped(scope_close) int link = -1;
+		int r = path ? 0 : -ENOMEM;
+
+		if (!r && !on)
+			r = pin_remove(path);
+		if (!r && on && access(path, F_OK)) {
+			link = bpf_link_create(l->loopback[n], root_fd, loopback_hooks[n].type,
+					       NULL);
+			r = link < 0 ? link : pin_fd(link, path);
+		}
+		if (r)
+			return err_set(e, r, "can't put %s on the root cgroup: %s", name,
+				       strerror(-r));
+	}
+	return 0;
 }

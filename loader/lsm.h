@@ -26,12 +26,22 @@ enum lsm_map {
 	LSM_CONFINE,
 	LSM_GUARDED,
 	LSM_TAGGER,
+	LSM_UNIX_PATHS,
+	LSM_GUARDED_INODES,
+	LSM_GUARDED_BPF,
+	LSM_SHM_DEVS,
 	LSM_MAPS
 };
 
+/* Programs that go through what runs already: processes, then their sockets. */
+enum { LSM_TASKS, LSM_SOCKETS, LSM_ITERATORS };
+/* Programs for the cgroup2 root while a group isolates loopback. */
+enum { LSM_LOOPBACK_HOOKS = 4 };
+
 struct lsm {
 	int map[LSM_MAPS];
-	int tagger; /* link of the iterator that tags what runs */
+	int iterator[LSM_ITERATORS]; /* links */
+	int loopback[LSM_LOOPBACK_HOOKS]; /* programs */
 };
 
 /*
@@ -42,6 +52,12 @@ int lsm_open(struct instance *i, bool make, struct lsm **ret, struct err *e);
 void lsm_close(struct lsm **l); /* fds; pins stay */
 int lsm_unpin(struct instance *i, struct err *e);
 
+/* Put the loopback programs on the root cgroup, or take them off. */
+int lsm_loopback(const struct lsm *l, struct instance *i, int root_fd, bool on, struct err *e);
+/* What members can't touch: the instance's maps and programs, its directory, the policy's files. */
+int lsm_guard_objects(const struct lsm *l, const struct instance *i, const struct enforced *en,
+		      struct err *e);
+
 /* Whether a group of the policy needs the tier. */
 bool lsm_needed(const struct enforced *en);
 enum { LSM_NONE_LEFT = -1 };
@@ -49,7 +65,8 @@ enum { LSM_NONE_LEFT = -1 };
  * Make the maps say what the policy says, and tag what runs.  `left`: a slot that a cgroup lost,
  * whose processes are tagged anew, or LSM_NONE_LEFT.
  */
-int lsm_sync(struct lsm *l, struct instance *i, const struct enforced *en, int left, struct err *e);
+int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
+	     const struct enforced *en, int left, struct err *e);
 /* Members can't reach this process (or no longer). */
 void lsm_guard(const struct lsm *l, pid_t pid, bool on);
 void lsm_guard_none(const struct lsm *l);

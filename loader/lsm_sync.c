@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,7 +79,7 @@ static void *wanted_at(struct wanted *w, const void *key)
 
 static int put(int map, const struct wanted *w, const char *name, struct err *e)
 {
-	char key[sizeof(struct ulsp_exec_key)], next[sizeof(key)];
+	char key[sizeof(struct ulsp_unix_path)], next[sizeof(key)]; /* the largest */
 	struct wanted gone = {.key = w->key};
 	int r;
 
@@ -247,6 +248,8 @@ static int confine_of(const struct enforced *en, const struct group *g, struct i
 
 		if (!strcmp(p->peers[n], "outside"))
 			c->flags |= ULSP_CONFINE_OUTSIDE;
+		else if (pol_peer_is_path(p->peers[n]))
+			c->flags |= ULSP_CONFINE_PATHS;
 		else if (peer)
 			c->peers[peer->slot / 64] |= 1ull << (peer->slot % 64);
 	}
@@ -277,28 +280,65 @@ static int confinements(const struct enforced *en, struct instance *i, uint32_t 
 	return 0;
 }
 
+static int unix_paths(const struct enforced *en, struct wanted *w, struct err *e)
+{
+	for (size_t g = 0; g < en->n; g++) {
+		const struct pol_group *p = en->groups[g].policy;
+
+		for (size_t n = 0; n < p->npeers; n++) {
+			struct ulsp_unix_path key = {.slot = en->groups[g].slot};
+
+			if (!pol_peer_is_path(p->peers[n]))
+				continue;
+			snprintf(key.path, sizeof(key.path), "%s", p->peers[n]);
+			if (!wanted_at(w, &key))
+				return err_set(e, -ENOMEM, "out of memory");
+		}
+	}
+	return 0;
+}
+
+static bool isolates_loopback(const struct enforced *en)
+{
+	for (size_t g = 0; g < en->n; g++)
+		if (en->groups[g].policy->isolate & POL_ISOLATE_LOOPBACK)
+			return true;
+	return false;
+}
+
 /* ---- what runs ---- */
 
-static int tag_running(const struct lsm *l, int left, struct err *e)
+static int run_iterator(int link, struct err *e)
 {
-	__u32 zero = 0, slot = (__u32)(left + 1);
-	scoped(scope_close) int fd = -1;
+	scoped(scope_close) int fd = bpf_iter_create(link);
 	char sink[64];
 	ssize_t n;
 
-	if (bpf_map_update_elem(l->map[LSM_TAGGER], &zero, &slot, BPF_ANY))
-		return err_set(e, -errno, "BPF LSM: can't tell the tagger: %m");
-	fd = bpf_iter_create(l->tagger);
 	if (fd < 0)
-		return err_set(e, fd, "BPF LSM: can't go through the processes: %s", strerror(-fd));
+		return err_set(e, fd, "BPF LSM: can't go through what runs: %s", strerror(-fd));
 	do
 		n = read(fd, sink, sizeof(sink));
 	while (n > 0 || (n < 0 && errno == EINTR));
 	return n < 0 ? err_set(e, -errno, "BPF LSM: tagging what runs: %m") : 0;
 }
 
-int lsm_sync(struct lsm *l, struct instance *i, const struct enforced *en, int left, struct err *e)
+static int tag_running(const struct lsm *l, int left, struct err *e)
 {
+	__u32 zero = 0, slot = (__u32)(left + 1);
+	int r = 0;
+
+	if (bpf_map_update_elem(l->map[LSM_TAGGER], &zero, &slot, BPF_ANY))
+		return err_set(e, -errno, "BPF LSM: can't tell the tagger: %m");
+	/* tasks first: sockets get their owner's tag */
+	for (size_t n = 0; !r && n < LSM_ITERATORS; n++)
+		r = run_iterator(l->iterator[n], e);
+	return r;
+}
+
+int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
+	     const struct enforced *en, int left, struct err *e)
+{
+	scoped(wanted_fini) struct wanted paths = {.key = sizeof(struct ulsp_unix_path), .value = 4};
 	scoped(wanted_fini) struct wanted confine = {.key = 4,
 						     .value = sizeof(struct ulsp_confine)};
 	scoped(wanted_fini) struct wanted execs = {.key = sizeof(struct ulsp_exec_key), .value = 8};
@@ -310,10 +350,18 @@ int lsm_sync(struct lsm *l, struct instance *i, const struct enforced *en, int l
 	if (!r)
 		r = cgroup_tags(en, &cgroups, e);
 	if (!r)
+		r = unix_paths(en, &paths, e);
+	if (!r)
+		r = put(l->map[LSM_UNIX_PATHS], &paths, "unix_paths", e);
+	if (!r)
 		r = put(l->map[LSM_CONFINE], &confine, "confine", e);
 	if (!r)
 		r = put(l->map[LSM_EXEC_TAGS], &execs, "exec_tags", e);
 	if (!r)
 		r = put(l->map[LSM_CGROUP_TAGS], &cgroups, "cgroup_tags", e);
+	if (!r)
+		r = lsm_guard_objects(l, i, en, e);
+	if (!r)
+		r = lsm_loopback(l, i, root->fd, isolates_loopback(en), e);
 	return r ? r : tag_running(l, left, e);
 }

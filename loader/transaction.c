@@ -360,7 +360,7 @@ static int isolate(struct transaction *t)
 	if (!t->d->lsm)
 		return 0;
 	t->isolated = true;
-	return lsm_sync(t->d->lsm, t->d->instance, t->next, LSM_NONE_LEFT, t->e);
+	return lsm_sync(t->d->lsm, t->d->instance, &t->d->root, t->next, LSM_NONE_LEFT, t->e);
 }
 
 static int publish(struct transaction *t)
@@ -424,7 +424,7 @@ static void undo(struct transaction *t)
 		if (t->ulsp_new[t->nulsps])
 			supervisor_drop(t->d->supervisor, supervisor_find(t->d->supervisor, name));
 	}
-	if (t->isolated && t->d->lsm && lsm_sync(t->d->lsm, i, t->old, LSM_NONE_LEFT, &e))
+	if (t->isolated && t->d->lsm && lsm_sync(t->d->lsm, i, &t->d->root, t->old, LSM_NONE_LEFT, &e))
 		log_error("undoing the load: %s", e.text);
 }
 

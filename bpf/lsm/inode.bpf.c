@@ -20,11 +20,11 @@
 #include "reach.bpf.h"
 
 #define MQUEUE_MAGIC 0x19800202
-#define TMPFS_MAGIC 0x01021994
+#define TMPFS_MAGIC  0x01021994
 #define PIPEFS_MAGIC 0x50495045
 
 /* What S_IFMT has of it; vmlinux.h has no macros. */
-#define IFMT 0170000
+#define IFMT  0170000
 #define IFIFO 0010000
 #define IFREG 0100000
 

@@ -22,16 +22,17 @@
 
 /* include/linux/key.h */
 #define KEY_ALLOC_NOT_IN_QUOTA 0x0002 /* persistent keyrings of users, authorities of upcalls */
-#define KEY_ALLOC_UID_KEYRING 0x0010
-#define KEY_FLAG_UID_KEYRING 9
-#define KEY_POSSESSED 1ul /* lowest bit of a key_ref_t */
+#define KEY_ALLOC_UID_KEYRING  0x0010
+#define KEY_FLAG_UID_KEYRING   9
+#define KEY_POSSESSED	       1ul /* lowest bit of a key_ref_t */
 
 static __always_inline int by_kernel(const struct task_struct *task)
 {
 	return task->cred != task->real_cred;
 }
 
-/* A keyring whose name begins with a dot, as only the kernel's do: the register of users' keyrings. */
+/* A keyring whose name begins with a dot, as only the kernel's do: the register of users' keyrings.
+ */
 static __always_inline int is_register(const struct key *key)
 {
 	char type[8] = {}, dot = 0;

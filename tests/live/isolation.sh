@@ -89,7 +89,66 @@ load
 is "a policy without isolation ends it" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
 is "and takes the tier down" "" "$(ls /sys/fs/bpf/ulsp/"$ID"/lsm 2>/dev/null)"
 
-ln -s "$(command -v sleep)" "$TMP/link" 2>/dev/null
+# Everything isolated: what leaves the group fails, ordinary work goes on.
+cat >"$TMP/listen.py" <<'E2'
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); t = socket.socket(); t.bind(("127.0.0.1", int(sys.argv[2]))); t.listen()
+print("up", flush=True)
+while True: s.accept()
+E2
+policy <<E2
+group a {
+	members cgroup "$REL"
+	isolate all
+	peers self, "$TMP/deputy"
+	allow socket netlink
+	default allow
+}
+E2
+python3 "$TMP/listen.py" "$TMP/stranger" 4001 >"$TMP/up1" & CHILDREN+=("$!")
+python3 "$TMP/listen.py" "$TMP/deputy" 4002 >"$TMP/up2" & CHILDREN+=("$!")
+load
+in_group python3 "$TMP/listen.py" "$TMP/mine" 4003 >"$TMP/up3" & CHILDREN+=("$!")
+until_true 20 test -s "$TMP/up1" -a -s "$TMP/up2" -a -s "$TMP/up3" || bail "listeners don't start"
+unix() { # PATH
+	echo "import socket, errno
+try: socket.socket(socket.AF_UNIX).connect('$1'); print('ok')
+except OSError as e: print(errno.errorcode[e.errno])"
+}
+inet() { # PORT
+	echo "import socket, errno
+try: socket.socket().connect(('127.0.0.1', $1)); print('ok')
+except OSError as e: print(errno.errorcode[e.errno])"
+}
+is "a member can't connect to a stranger's UNIX socket" EPERM "$(in_group python3 -c "$(unix "$TMP/stranger")")"
+is "but to a peer named by its path" ok "$(in_group python3 -c "$(unix "$TMP/deputy")")"
+is "and to its own group's" ok "$(in_group python3 -c "$(unix "$TMP/mine")")"
+is "which a stranger can't" EPERM "$(python3 -c "$(unix "$TMP/mine")")"
+is "a member can't reach a stranger by loopback" EPERM "$(in_group python3 -c "$(inet 4001)")"
+is "but its own group" ok "$(in_group python3 -c "$(inet 4003)")"
+is "which a stranger can't by loopback" EPERM "$(python3 -c "$(inet 4003)")"
+is "strangers reach strangers" ok "$(python3 -c "$(inet 4001)")"
+is "a member can't leave its cgroup" 1 "$(in_group bash -c 'echo $$ >"$0/out/cgroup.procs"; echo $?' "$CG" 2>/dev/null)"
+is "nor make a namespace" 1 "$(in_group unshare --uts true >/dev/null 2>&1; echo $?)"
+is "nor a packet socket" EPERM "$(in_group python3 -c "import socket, errno
+try: socket.socket(socket.AF_PACKET, socket.SOCK_RAW); print('ok')
+except OSError as e: print(errno.errorcode[e.errno])")"
+is "an allowed family is made" ok "$(in_group python3 -c "import socket
+socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15); print('ok')")"
+is "nor remove the policy's pins" 1 "$(in_group rm -rf "/sys/fs/bpf/ulsp/$ID/lsm" >/dev/null 2>&1; echo $?)"
+is "nor the control socket" 1 "$(in_group rm -f "$ULSP_RUN_DIR/$ID/control" >/dev/null 2>&1; echo $?)"
+is "nor the policy" 1 "$(in_group rm -f "$TMP/policy.ulsp" >/dev/null 2>&1; echo $?)"
+is "a shell pipeline works" 5 "$(in_group bash -c 'seq 5 | tee /tmp/out.$$ | wc -l; rm /tmp/out.$$')"
+is "python's multiprocessing works" "[1, 4, 9]" "$(in_group python3 -c "
+from multiprocessing import Pool
+with Pool(2) as p: print(p.map(abs, [-1, -4, -9]))" 2>&1 | tail -1)"
+kill -9 "${CHILDREN[-1]}" "${CHILDREN[-2]}" "${CHILDREN[-3]}" 2>/dev/null
+policy <<E2
+group a { members cgroup "$REL" default allow }
+E2
+load
+is "without isolation: a stranger is reached" ok "$(in_group python3 -c "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW); print('ok')")"
+
 cp "$(command -v python3)" "$TMP/py"
 policy <<E2
 group by-exec { members exec "$TMP/py" isolate signal default allow }

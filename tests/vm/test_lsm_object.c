@@ -37,10 +37,10 @@
 
 enum { KEY = 0x55aa0001 };
 
-#define MQ_NAME "/ulsp"
-#define MQ_PATH "/dev/mqueue/ulsp"
-#define SHM_NAME "/ulsp"
-#define SHM_PATH "/dev/shm/ulsp"
+#define MQ_NAME	  "/ulsp"
+#define MQ_PATH	  "/dev/mqueue/ulsp"
+#define SHM_NAME  "/ulsp"
+#define SHM_PATH  "/dev/shm/ulsp"
 #define FIFO_PATH "/tmp/ulsp-fifo"
 
 /* What the maker tells the others. */
@@ -48,7 +48,7 @@ static struct {
 	volatile int ready;
 	int id;
 	int32_t key, keyring;
-} *told;
+} * told;
 
 static void isolate(uint32_t peers_of_a, uint32_t peers_of_b)
 {
@@ -526,7 +526,8 @@ static void denied_to(const struct channel *c, int slot)
 {
 	uint32_t counter = slot == NOBODY ? GROUP_A : (uint32_t)slot;
 
-	FOR_EACH_ATTEMPT(a, c) {
+	FOR_EACH_ATTEMPT(a, c)
+	{
 		uint64_t denied = lsm_denied(counter, c->kind);
 
 		print_message("#   %s by %d\n", a->name, slot);
@@ -541,7 +542,8 @@ static void allowed_to(const struct channel *c, int slot)
 {
 	uint64_t denied = lsm_denied(GROUP_A, c->kind);
 
-	FOR_EACH_ATTEMPT(a, c) {
+	FOR_EACH_ATTEMPT(a, c)
+	{
 		print_message("#   %s by %d\n", a->name, slot);
 		lsm_expect(slot, a->fn, NULL, 0);
 	}
@@ -553,7 +555,8 @@ static void allowed_to(const struct channel *c, int slot)
 static void a_members(void **state)
 {
 	(void)state;
-	FOR_EACH_CHANNEL(c) {
+	FOR_EACH_CHANNEL(c)
+	{
 		pid_t pid = channel_open(c, GROUP_A);
 
 		allowed_to(c, GROUP_A);
@@ -566,7 +569,8 @@ static void a_members(void **state)
 static void outsides(void **state)
 {
 	(void)state;
-	FOR_EACH_CHANNEL(c) {
+	FOR_EACH_CHANNEL(c)
+	{
 		pid_t pid = channel_open(c, NOBODY);
 
 		allowed_to(c, NOBODY);
@@ -578,12 +582,13 @@ static void outsides(void **state)
 static void peers_are_mutual(void **state)
 {
 	(void)state;
-	FOR_EACH_CHANNEL(c) {
+	FOR_EACH_CHANNEL(c)
+	{
 		pid_t pid = channel_open(c, GROUP_A);
 
 		isolate(1 << GROUP_B, 0);
 		FOR_EACH_ATTEMPT(a, c)
-			lsm_expect(GROUP_B, a->fn, NULL, a->error);
+		lsm_expect(GROUP_B, a->fn, NULL, a->error);
 		isolate(1 << GROUP_B, 1 << GROUP_A);
 		allowed_to(c, GROUP_B);
 		isolate(0, 0);
@@ -595,10 +600,12 @@ static void audit_lets_pass_and_counts(void **state)
 {
 	(void)state;
 	lsm_mode(GROUP_A, ULSP_MODE_AUDIT);
-	FOR_EACH_CHANNEL(c) {
+	FOR_EACH_CHANNEL(c)
+	{
 		pid_t pid = channel_open(c, GROUP_A);
 
-		FOR_EACH_ATTEMPT(a, c) {
+		FOR_EACH_ATTEMPT(a, c)
+		{
 			uint64_t denied = lsm_denied(GROUP_A, c->kind);
 
 			print_message("#   %s\n", a->name);
@@ -646,7 +653,7 @@ static void left_over_fifo(void **state)
 
 		allowed_to(fifo, slots[i]);
 		FOR_EACH_ATTEMPT(a, fifo)
-			lsm_expect(next, a->fn, NULL, a->error);
+		lsm_expect(next, a->fn, NULL, a->error);
 		lsm_kill(pid);
 	}
 	unlink(FIFO_PATH);
@@ -749,14 +756,10 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_members),
-		cmocka_unit_test(outsides),
-		cmocka_unit_test(peers_are_mutual),
-		cmocka_unit_test(audit_lets_pass_and_counts),
-		cmocka_unit_test(private_objects),
-		cmocka_unit_test(left_over_fifo),
-		cmocka_unit_test(pipes_without_names),
-		cmocka_unit_test(own_and_shared_keys),
+		cmocka_unit_test(a_members),	       cmocka_unit_test(outsides),
+		cmocka_unit_test(peers_are_mutual),    cmocka_unit_test(audit_lets_pass_and_counts),
+		cmocka_unit_test(private_objects),     cmocka_unit_test(left_over_fifo),
+		cmocka_unit_test(pipes_without_names), cmocka_unit_test(own_and_shared_keys),
 		cmocka_unit_test(nothing_is_left),
 	};
 

@@ -59,8 +59,8 @@ static int stay(void *arg)
 
 static struct target *start(int slot)
 {
-	struct target *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct target *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(t, MAP_FAILED);
 	t->pid = lsm_start(slot, stay, t);
@@ -209,7 +209,8 @@ static const struct attempt {
 static void who_reaches_whom(void **state)
 {
 	(void)state;
-	FOR_EACH_ATTEMPT(a) {
+	FOR_EACH_ATTEMPT(a)
+	{
 		uint64_t denied = lsm_denied(GROUP_A, a->kind);
 
 		print_message("# %s\n", a->name);
@@ -227,7 +228,8 @@ static void who_reaches_whom(void **state)
 static void peers_are_mutual(void **state)
 {
 	(void)state;
-	FOR_EACH_ATTEMPT(a) {
+	FOR_EACH_ATTEMPT(a)
+	{
 		isolate(1 << GROUP_B, 0);
 		lsm_expect(GROUP_B, a->fn, member, EPERM);
 		isolate(1 << GROUP_B, 1 << GROUP_A);
@@ -240,7 +242,8 @@ static void audit_lets_pass_and_counts(void **state)
 {
 	(void)state;
 	lsm_mode(GROUP_A, ULSP_MODE_AUDIT);
-	FOR_EACH_ATTEMPT(a) {
+	FOR_EACH_ATTEMPT(a)
+	{
 		uint64_t denied = lsm_denied(GROUP_A, a->kind);
 
 		lsm_expect(NOBODY, a->fn, member, 0);
@@ -261,7 +264,8 @@ static int look_at_own(void *arg)
 		return 253;
 	while (!t->tid)
 		usleep(1000);
-	FOR_EACH_ATTEMPT(a) {
+	FOR_EACH_ATTEMPT(a)
+	{
 		r = a->fn(t);
 		if (r)
 			return r;
@@ -276,9 +280,14 @@ static int open_any(void *arg)
 
 static void what_is_nobodys_stays(void **state)
 {
-	static const char *const fine[] = {"/proc/self/status", "/proc/self/fd", "/proc/meminfo",
-					   "/proc/thread-self/comm", "/proc/sys/kernel/osrelease",
-					   "/proc", "/proc/self/net/tcp", "/dev/null"};
+	static const char *const fine[] = {"/proc/self/status",
+					   "/proc/self/fd",
+					   "/proc/meminfo",
+					   "/proc/thread-self/comm",
+					   "/proc/sys/kernel/osrelease",
+					   "/proc",
+					   "/proc/self/net/tcp",
+					   "/dev/null"};
 	struct target own;
 
 	(void)state;
@@ -310,8 +319,8 @@ static void guarded_processes(void **state)
 
 	(void)state;
 	lsm_expect(NOBODY, look_guarded, member, 0);
-	assert_int_equal(
-		bpf_map_update_elem(bpf_map__fd(lsm->maps.guarded), &tgid, &one, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(lsm->maps.guarded), &tgid, &one, BPF_ANY),
+			 0);
 	lsm_expect(GROUP_A, open_cmdline, other, EPERM);
 	lsm_expect(GROUP_A, set_priority, other, EPERM);
 	assert_int_equal(lsm_denied(GROUP_A, ULSP_REACH_GUARD), denied + 2);
