@@ -85,6 +85,12 @@ static void print_sockets(struct json_object *sockets)
 		       outside, closed);
 }
 
+/* As "/", "" and "./": the daemon refuses these and what else comes to the same. */
+static bool is_root(const char *cgroup)
+{
+	return cgroup[strspn(cgroup, "./")] == 0 && !strstr(cgroup, "..");
+}
+
 static int group_attach(struct ctl *c, int argc, char **argv)
 {
 	static const struct option options[] = {{"existing", required_argument, NULL, 'e'}, {0}};
@@ -99,6 +105,8 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, "--existing is keep or close");
 	if (argc - optind != 2)
 		return ctl_usage(c, "give GROUP and CGROUP");
+	if (is_root(argv[optind + 1]))
+		return ctl_fail(c, "the root cgroup can't be a member: name a cgroup below it");
 	request = ctl_request(CONTROL_GROUP_ATTACH);
 	ctl_add(request, "group", argv[optind]);
 	ctl_add(request, "cgroup", argv[optind + 1]);

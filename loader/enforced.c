@@ -119,6 +119,10 @@ int group_attach(struct group *g, struct instance *i, const struct cgroup_root *
 	uint64_t id;
 	int r;
 
+	/* every process of the machine: no `members' line can name it either */
+	if (!*path)
+		return err_set(e, -EINVAL,
+			       "the root cgroup can't be a member: name a cgroup below it");
 	if (fd < 0)
 		return err_set(e, fd, "cgroup /%s: %s", path,
 			       fd == -ENOENT ? "there is none" : strerror(-fd));
