@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -252,6 +253,11 @@ static int kernel_open(struct ulsp *u, struct kernel *k)
 	r = parse_environment(u, k);
 	if (r)
 		return r;
+	/*
+	 * Who may trace this process may take its descriptors (pidfd_getfd(2)) and write verdicts.
+	 * Processes of the same user may, so a member that runs as nobody could answer itself.
+	 */
+	prctl(PR_SET_DUMPABLE, 0);
 	r = check_maps(k);
 	if (r)
 		return r;
