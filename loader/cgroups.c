@@ -256,6 +256,11 @@ static int kill_one(void *ctx, int fd, const char *path, uint64_t id)
 	return cgroup_pids(fd, kill_pid, NULL);
 }
 
+void cgroup_kill(const struct cgroup_root *root, const char *path)
+{
+	cgroup_walk(root, path, kill_one, NULL);
+}
+
 static int remove_below(const struct cgroup_root *root, const char *path, int depth)
 {
 	int fd = cgroup_open(root, path);
@@ -289,7 +294,7 @@ int cgroup_remove(const struct cgroup_root *root, const char *path, int timeout_
 		r = remove_below(root, path, 0);
 		if (r != -EBUSY || waited >= timeout_ms)
 			return r;
-		cgroup_walk(root, path, kill_one, NULL);
+		cgroup_kill(root, path);
 		nanosleep(&step, NULL);
 	}
 }

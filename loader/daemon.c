@@ -144,7 +144,7 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (!r)
 		r = enforced_new(&none, 0, &d->now);
 	if (!r)
-		r = supervisor_new(d->event, d->instance, &d->supervisor, e);
+		r = supervisor_new(d->event, d->instance, &d->root, &d->supervisor, e);
 	if (!r)
 		r = monitor_new(d->event, d->instance, &d->root, &d->monitor);
 	if (!r)
@@ -279,10 +279,10 @@ void daemon_close(struct daemon **dp)
 	/* while the instance is locked: the socket's name is ours only so long */
 	if (d->server)
 		server_stop(d->server);
-	if (destroy && d->root.fd >= 0)
-		remove_run_cgroups(d);
 	monitor_free(&d->monitor);
 	supervisor_free(&d->supervisor);
+	if (destroy && d->root.fd >= 0)
+		remove_run_cgroups(d);
 	members_free(&d->members);
 	enforced_free(&d->now);
 	lsm_close(&d->lsm);

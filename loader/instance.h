@@ -72,6 +72,9 @@ int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes
  */
 int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_bytes,
 			struct ulsp_maps *m, bool *ret_made, struct err *e);
+/* A new cache for another program: verdicts of the earlier one, and of what it left, are void. */
+int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+			struct ulsp_maps *m, struct err *e);
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m);
 
 /* The loaded policy as text with places (pol_print POL_PRINT_LINES); pinned. */

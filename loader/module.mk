@@ -4,7 +4,7 @@ loader_common_SRC := loader/cgroups.c loader/compiled.c loader/control.c loader/
 		     loader/explain.c loader/reader.c
 ulspd_SRC := loader/by_exec.c loader/daemon.c loader/enforced.c loader/log.c loader/lsm.c loader/lsm_objects.c loader/lsm_sync.c loader/members.c loader/monitor.c \
 	     loader/requests.c loader/requests_group.c loader/requests_stats.c loader/server.c \
-	     loader/sockets.c loader/spawn.c loader/supervise.c loader/takeover.c \
+	     loader/sockets.c loader/spawn.c loader/supervise.c loader/ulsp_cgroup.c loader/takeover.c \
 	     loader/transaction.c loader/ulspd.c
 ulspctl_SRC := loader/ctl_check.c loader/ctl_client.c loader/ctl_daemon.c loader/ctl_diff.c \
 	       loader/ctl_doctor.c loader/ctl_explain.c loader/ctl_group.c loader/ctl_load.c \

@@ -196,10 +196,15 @@ static void limit_files(void)
 	}
 }
 
+static const char joining[] = "joining its cgroup";
+
 __attribute__((noreturn)) static void child(const struct spawn *s, struct plan *p)
 {
 	sigset_t none;
 
+	/* while it has all privileges and has started nothing */
+	if (s->cgroup_procs >= 0 && write(s->cgroup_procs, "0", 1) != 1)
+		fail(p, joining);
 	sigemptyset(&none);
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
@@ -258,7 +263,7 @@ pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n == sizeof(f)) {
 		waitpid(pid, NULL, 0);
-		return err_set(e, -f.error, "%s: %.*s as user %s: %s", p->exe, (int)sizeof(f.stage),
+		return err_set(e, strcmp(f.stage, joining) ? -f.error : -EXDEV, "%s: %.*s as user %s: %s", p->exe, (int)sizeof(f.stage),
 			       f.stage, s->user, strerror(f.error));
 	}
 	*ret_stderr = TAKE_FD(out_read);

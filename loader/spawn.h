@@ -18,11 +18,12 @@ struct spawn {
 	const char *name, *instance;
 	unsigned ring;
 	int fds[SPAWN_FDS];
+	int cgroup_procs; /* of the cgroup that it is to be in; -1: ours */
 };
 
 /*
  * Returns the process id once the program runs, and the reading end of its
- * stderr; or a negative errno with the cause.
+ * stderr; or a negative errno with the cause.  -EXDEV: it can't be in that cgroup.
  */
 pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e);
 

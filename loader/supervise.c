@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "spawn.h"
+#include "ulsp_cgroup.h"
 
 enum { MAX_READS = 200 }; /* of a ULSP's output, each second */
 
@@ -44,6 +45,17 @@ static void clear_heartbeat(struct supervised *p)
 {
 	if (p->maps.mapped)
 		__atomic_store_n(&p->maps.mapped->heartbeat_ns, 0, __ATOMIC_RELEASE);
+}
+
+/* What the page says is the earlier program's; how far it read the ring still holds. */
+static void clear_counters(struct supervised *p)
+{
+	struct ulsp_page *page = p->maps.mapped;
+
+	if (!page)
+		return;
+	page->received = page->lost = page->verdicts = page->late = 0;
+	__atomic_store_n(&page->scopes, 0, __ATOMIC_RELAXED);
 }
 
 /* ---- one ULSP ---- */
@@ -170,13 +182,24 @@ static void finish_output(struct supervised *p)
 
 static void start_later(struct supervised *p);
 
-/* All that it started too: nothing of it may keep the ring. */
+/* What it started, also in other sessions: nothing of it may keep the ring or the cache. */
+static void end_rest(struct supervised *p)
+{
+	int r = ulsp_cgroup_end(p->owner->root, p->owner->instance->name, p->name);
+
+	if (r)
+		log_warning("ulsp %s: processes that it started may still run: %s", p->name,
+			    strerror(-r));
+}
+
+/* All that it started too. */
 static void kill_hard(struct supervised *p)
 {
 	log_warning("ulsp %s: process %d does not end %d ms after SIGTERM, killing it", p->name,
 		    p->pid, ULSP_STOP_MS);
 	p->kills++;
 	kill(-p->pid, SIGKILL); /* it has a session, so a process group, of its own */
+	ulsp_cgroup_kill(p->owner->root, p->owner->instance->name, p->name);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
@@ -252,6 +275,7 @@ static int on_exit_of(sd_event_source *source, const siginfo_t *si, void *ctx)
 	if (p->timer)
 		sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
 	p->child = sd_event_source_disable_unref(p->child);
+	end_rest(p);
 	finish_output(p);
 	if (p->dropped) {
 		forget(p);
@@ -326,6 +350,48 @@ int supervised_refit(struct supervised *p, struct err *e)
 	return r;
 }
 
+int supervised_renew(struct supervised *p, struct err *e)
+{
+	int r = instance_ulsp_renew(p->owner->instance, p->name, p->ring_bytes, &p->maps, e);
+
+	if (r)
+		return r;
+	p->renewed = true;
+	log_info("ulsp %s: another program or user, so a cache of its own", p->name);
+	return 0;
+}
+
+/* -1: none can be made, which is said once. */
+static int make_cgroup(struct supervised *p)
+{
+	int fd = ulsp_cgroup_make(p->owner->root, p->owner->instance->name, p->name);
+
+	if (fd >= 0)
+		return fd;
+	if (!p->uncontained)
+		log_warning("ulsp %s: no cgroup of its own, so what it starts may outlive it: %s",
+			    p->name, strerror(-fd));
+	p->uncontained = true;
+	return -1;
+}
+
+static pid_t spawn_contained(struct supervised *p, struct spawn *spec, int *ret_stderr,
+			     struct err *e)
+{
+	scoped(scope_close) int procs = make_cgroup(p);
+	pid_t pid;
+
+	spec->cgroup_procs = procs;
+	pid = spawn(spec, ret_stderr, e);
+	if (pid != -EXDEV)
+		return pid;
+	if (!p->uncontained)
+		log_warning("%s; what it starts may outlive it", e->text);
+	p->uncontained = true;
+	spec->cgroup_procs = -1;
+	return spawn(spec, ret_stderr, e);
+}
+
 static int start_process(struct supervised *p, struct err *e)
 {
 	struct supervisor *s = p->owner;
@@ -342,7 +408,7 @@ static int start_process(struct supervised *p, struct err *e)
 	int fd, r;
 	pid_t pid;
 
-	pid = spawn(&spec, &fd, &cause);
+	pid = spawn_contained(p, &spec, &fd, &cause);
 	if (pid < 0)
 		return err_set(e, pid, "ulsp %s: %s", p->name, cause.text);
 	if (p->started_us)
@@ -382,11 +448,17 @@ int supervised_start(struct supervised *p, struct err *e)
 	if (p->pid)
 		return 0;
 	wait_for_predecessor(p);
+	end_rest(p);
 	r = supervised_refit(p, e);
 	if (r)
 		return r;
 	clear_heartbeat(p);
-	return start_process(p, e);
+	if (p->renewed)
+		clear_counters(p);
+	r = start_process(p, e);
+	if (!r)
+		p->renewed = false;
+	return r;
 }
 
 static void tell_to_end(struct supervised *p)
@@ -450,7 +522,8 @@ static int read_only(int fd)
 	return bpf_map_get_fd_by_id_opts(info.id, &opts);
 }
 
-int supervisor_new(sd_event *event, struct instance *i, struct supervisor **ret, struct err *e)
+int supervisor_new(sd_event *event, struct instance *i, const struct cgroup_root *root,
+		   struct supervisor **ret, struct err *e)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 
@@ -458,6 +531,7 @@ int supervisor_new(sd_event *event, struct instance *i, struct supervisor **ret,
 		return -ENOMEM;
 	s->event = event;
 	s->instance = i;
+	s->root = root;
 	s->groups_fd = read_only(i->groups);
 	s->files_fd = read_only(i->files);
 	s->streams_fd = read_only(i->streams);
@@ -499,6 +573,7 @@ void supervisor_free(struct supervisor **sp)
 		nap_ms(5);
 	}
 	for (size_t i = 0; i < s->n; i++) {
+		end_rest(s->v[i]);
 		finish_output(s->v[i]);
 		supervised_free(s->v[i]);
 	}

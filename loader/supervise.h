@@ -6,7 +6,8 @@
  * A ULSP's ring, page and cache are the instance's and outlive its process:
  * messages wait in the ring, and its heartbeat is 0 as long as no process runs.
  * A ULSP gets SIGTERM when the daemon dies, so that a new daemon can start it
- * again on the same ring; two never read one ring.
+ * again on the same ring; two never read one ring.  Its processes have a cgroup
+ * to themselves and end together: none keeps the ring or the cache.
  */
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
@@ -14,6 +15,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "cgroups.h"
 #include "instance.h"
 #include "policy.h"
 
@@ -41,6 +43,8 @@ struct supervised {
 	unsigned kills;			 /* because it did not end when it was told to */
 	bool stopping;			 /* it was told to end */
 	bool again;			 /* start it when it has ended, whatever the policy says */
+	bool uncontained;		 /* said that it has no cgroup of its own */
+	bool renewed;			 /* the next process is the first of its program */
 	bool dropped;			 /* forget it when it has ended */
 	uint64_t started_us, backoff_us; /* CLOCK_MONOTONIC; the next one */
 	char why[160];			 /* it doesn't run */
@@ -53,6 +57,7 @@ struct supervised {
 struct supervisor {
 	sd_event *event;
 	struct instance *instance;
+	const struct cgroup_root *root;
 	struct supervised **v; /* in the order of the policy */
 	size_t n;
 	int groups_fd, files_fd, streams_fd; /* read-only, for ULSPs */
@@ -61,8 +66,9 @@ struct supervisor {
 	void *guard_ctx;
 };
 
-int supervisor_new(sd_event *event, struct instance *i, struct supervisor **ret, struct err *e);
-/* Ends every process: SIGTERM, then SIGKILL; waits for them.  Rings stay. */
+int supervisor_new(sd_event *event, struct instance *i, const struct cgroup_root *root,
+		   struct supervisor **ret, struct err *e);
+/* Ends every process: SIGTERM, then SIGKILL for it and all it started; waits.  Rings stay. */
 void supervisor_free(struct supervisor **s);
 
 struct supervised *supervisor_find(const struct supervisor *s, const char *name);
@@ -82,6 +88,8 @@ int supervised_start(struct supervised *p, struct err *e);
 void supervised_restart(struct supervised *p);
 /* Its ring as its definition says; the process that runs keeps the old one until it ends. */
 int supervised_refit(struct supervised *p, struct err *e);
+/* A cache of its own for a new program: what runs until then decides nothing any more. */
+int supervised_renew(struct supervised *p, struct err *e);
 /* "starting", "running", "silent", "backing-off", "stopped". */
 const char *supervised_state(const struct supervised *p);
 uint64_t supervised_heartbeat_age_ms(const struct supervised *p); /* UINT64_MAX: none */

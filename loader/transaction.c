@@ -497,6 +497,8 @@ static void update_ulsps(struct transaction *t)
 
 		if (supervised_define(one, &p->ulsps[i]))
 			log_error("ulsp %s: out of memory", one->name);
+		if (differs && !t->ulsp_new[i] && supervised_renew(one, &e))
+			log_error("%s", e.text);
 		if (one->ring_bytes != ring_bytes && !t->ulsp_new[i]) {
 			if (supervised_refit(one, &e)) {
 				log_error("%s: it keeps its ring", e.text);

@@ -225,6 +225,25 @@ int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_byte
 	return 0;
 }
 
+int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+			struct ulsp_maps *m, struct err *e)
+{
+	scoped(scope_free) char *escaped = pin_escape(ulsp), *path = NULL;
+	struct ulsp_maps next;
+	int r;
+
+	path = escaped ? pin_path("%s/ulsp/%s/cache", i->pin_dir, escaped) : NULL;
+	r = path ? pin_remove(path) : -ENOMEM;
+	if (r)
+		return err_set(e, r, "ulsp %s: its cache: %s", ulsp, strerror(-r));
+	r = instance_ulsp_maps(i, ulsp, ring_bytes, &next, e);
+	if (r)
+		return r;
+	fini(m);
+	*m = next;
+	return 0;
+}
+
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m)
 {
 	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;

@@ -42,3 +42,62 @@ fi
 answered() { [ "$(tcp)" = ok ]; }
 until_true 3 answered
 is "and the ULSP works" ok "$(tcp)"
+
+# ---- what a ULSP leaves behind, deaf and in a session of its own ----
+cat >"$TMP/breeder" <<'E2'
+#!/usr/bin/python3
+import os, signal, sys, time
+if not os.fork():
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork():
+        os._exit(0)
+    print("child", os.getpid(), os.stat("/proc/self/fd/5").st_dev, file=sys.stderr, flush=True)
+    time.sleep(300)
+if "exit" in sys.argv:
+    time.sleep(0.3)
+    os._exit(3)
+signal.pause()
+E2
+chmod 755 "$TMP/breeder"
+bred() { grep -oE 'breeder: child [0-9]+' "$TMP/ulspd.log" | awk '{ print $3 }'; }
+newest() { bred | tail -1; }
+generations() { [ "$(bred | wc -l)" -ge "$1" ]; }
+alive() { [ -n "$(sed -n '/^State:.[^Z]/p' "/proc/$1/status" 2>/dev/null)" ]; }
+dead() { ! alive "$1"; }
+breed() { sed "s/^ulsp plain .*/ulsp breeder { exec \"$(sed 's|/|\\/|g' <<<"$TMP/breeder")\" $1 }/" "$TMP/first.ulsp" >"$TMP/policy.ulsp"; load; }
+cache_id() { "$(command -v bpftool || echo /usr/sbin/bpftool)" map show pinned "/sys/fs/bpf/ulsp/$ID/ulsp/breeder/cache" -j | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])'; }
+cp "$TMP/policy.ulsp" "$TMP/first.ulsp"
+breed ""
+until_true 5 generations 1
+c1=$(newest) k1=$(cache_id)
+is "a ULSP's child runs" 0 "$(alive "$c1"; echo $?)"
+like "in the ULSP's cgroup" "/ulsp/$ID/ulsp.d/breeder\$" "$(cat "/proc/$c1/cgroup")"
+ctl ulsp restart breeder >/dev/null
+until_true 5 generations 2
+is "a restart ends it with the ULSP" 0 "$(dead "$c1"; echo $?)"
+is "the cache stays: the program is the same" "$k1" "$(cache_id)"
+c2=$(newest)
+breed '"another"'
+is "another program has a cache of its own at once" 1 "$([ "$(cache_id)" = "$k1" ]; echo $?)"
+until_true 5 generations 3
+is "and what the earlier one left has ended" 0 "$(dead "$c2"; echo $?)"
+k3=$(cache_id) c3=$(newest)
+breed '"another" user root'
+until_true 5 generations 4
+is "another user too" "1 0" "$([ "$(cache_id)" = "$k3" ]; echo $?) $(dead "$c3"; echo $?)"
+c4=$(newest)
+stop_daemon KILL
+is "control: the child outlives a killed daemon" 0 "$(alive "$c4"; echo $?)"
+start_daemon
+until_true 5 generations 5
+is "the next daemon ends it before it starts another" 0 "$(dead "$c4"; echo $?)"
+breed '"exit"'
+until_true 8 generations 7
+is "a ULSP that ends by itself leaves nothing" 0 "$(until_true 3 dead "$(bred | tail -2 | head -1)"; echo $?)"
+c7=$(newest)
+cp "$TMP/first.ulsp" "$TMP/policy.ulsp"
+load
+is "nor does one that a load drops" 0 "$(until_true 3 dead "$c7"; echo $?)"
+is "its cgroup is gone" 1 "$(until_true 3 test ! -d "$CG2/ulsp/$ID/ulsp.d/breeder"; test -d "$CG2/ulsp/$ID/ulsp.d/breeder"; echo $?)"
+is "and the others have theirs" "firewall plain" "$(cd "$CG2/ulsp/$ID/ulsp.d" && echo */ | tr -d /)"

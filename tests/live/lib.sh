@@ -35,7 +35,8 @@ cleanup() {
 	local p d
 	trap - EXIT INT TERM
 	for p in "${CHILDREN[@]}" $DAEMON; do kill -9 "$p" 2>/dev/null; done
-	for d in $(find "$CG" -depth -type d 2>/dev/null); do
+	# a daemon that was killed leaves its ULSPs' cgroups
+	for d in $(find "$CG" "$CG2/ulsp/$ID" -depth -type d 2>/dev/null); do
 		echo 1 >"$d/cgroup.kill" 2>/dev/null
 		for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir "$d" 2>/dev/null && break; sleep 0.1; done
 	done
