@@ -184,7 +184,7 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 {
 	const struct ulsp_page *page = NULL;
 	void *outer, *cache;
-	__u64 heartbeat_ns;
+	__u64 heartbeat_ns, now;
 	__u32 ring, zero = 0;
 
 	if (!ev)
@@ -202,7 +202,8 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 	if (cache && ask_cached(ev, page, cache, owner))
 		return 0;
 	heartbeat_ns = page->heartbeat_ns;
-	if (!heartbeat_ns || heartbeat_ns + ULSP_HEARTBEAT_STALE_NS < bpf_ktime_get_ns()) {
+	now = bpf_ktime_get_ns();
+	if (!ULSP_HEARTBEAT_FRESH(heartbeat_ns, now)) {
 		ask_failed(ev, ULSP_REASON_ULSP_DOWN);
 		return 0;
 	}

@@ -170,7 +170,7 @@ struct ulsp_slot {
 
 /*
  * A ULSP's page: written by the ULSP and by the daemon, read by programs.
- * heartbeat_ns older than ULSP_HEARTBEAT_STALE_NS, or 0, means down.
+ * heartbeat_ns older than ULSP_HEARTBEAT_STALE_NS, from the future, or 0, means down.
  */
 struct ulsp_page {
 	__u32 magic;
@@ -187,6 +187,10 @@ struct ulsp_page {
 };
 #define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull
+/* The second of grace is for clocks of two CPUs, which may differ a little. */
+#define ULSP_HEARTBEAT_FRESH(beat, now)                                                            \
+	((beat) && (now) + ULSP_HEARTBEAT_NS - (beat) <=                                           \
+			   ULSP_HEARTBEAT_STALE_NS + ULSP_HEARTBEAT_NS)
 
 /* Group control: one per group, mmapped; programs read mode and watch. */
 enum { ULSP_MODE_ENFORCE = 0, ULSP_MODE_AUDIT = 1 };

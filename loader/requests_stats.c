@@ -161,7 +161,7 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 	static const char *const restarts[] = {[POL_RESTART_ALWAYS] = "always",
 					       [POL_RESTART_ON_FAILURE] = "on-failure",
 					       [POL_RESTART_NEVER] = "never"};
-	uint64_t sent = 0, lost = 0, now, age = supervised_heartbeat_age_ms(p);
+	uint64_t sent = 0, lost = 0, received, now, age = supervised_heartbeat_age_ms(p);
 	struct json_object *argv = json_object_new_array();
 	const struct ulsp_page *page = p->maps.mapped;
 
@@ -172,6 +172,8 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 		sent += s->seq;
 		lost += s->lost;
 	}
+	/* the ULSP writes its page: it can't have had more than there was */
+	received = page && page->received < sent ? page->received : page ? sent : 0;
 	for (size_t i = 0; p->argv[i]; i++)
 		json_object_array_add(argv, json_object_new_string(p->argv[i]));
 	add_string(o, "name", p->name);
@@ -192,8 +194,8 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 	add_flag(o, "asked", p->asked);
 	add_int(o, "sent", sent);
 	add_int(o, "ring_full", lost);
-	add_int(o, "received", page ? page->received : 0);
-	add_int(o, "lost", page ? page->lost : 0);
+	add_int(o, "received", received);
+	add_int(o, "lost", !page ? 0 : page->lost < sent - received ? page->lost : sent - received);
 	add_int(o, "verdicts", page ? page->verdicts : 0);
 	add_int(o, "late", page ? page->late : 0);
 }

@@ -489,20 +489,20 @@ uint64_t supervised_heartbeat_age_ms(const struct supervised *p)
 {
 	uint64_t beat = heartbeat(p), now = now_ns();
 
-	if (!beat)
+	if (!beat || beat > now + ULSP_HEARTBEAT_NS)
 		return UINT64_MAX;
 	return now > beat ? (now - beat) / 1000000 : 0;
 }
 
 const char *supervised_state(const struct supervised *p)
 {
-	uint64_t age = supervised_heartbeat_age_ms(p);
+	uint64_t beat = heartbeat(p), now = now_ns();
 	int on = SD_EVENT_OFF;
 
 	if (p->pid)
-		return age == UINT64_MAX			 ? "starting"
-		       : age > ULSP_HEARTBEAT_STALE_NS / 1000000 ? "silent"
-								 : "running";
+		return !beat				    ? "starting"
+		       : ULSP_HEARTBEAT_FRESH(beat, now) ? "running"
+							    : "silent";
 	if (p->timer)
 		sd_event_source_get_enabled(p->timer, &on);
 	return on == SD_EVENT_OFF ? "stopped" : "backing-off";

@@ -92,6 +92,7 @@ int supervised_refit(struct supervised *p, struct err *e);
 int supervised_renew(struct supervised *p, struct err *e);
 /* "starting", "running", "silent", "backing-off", "stopped". */
 const char *supervised_state(const struct supervised *p);
-uint64_t supervised_heartbeat_age_ms(const struct supervised *p); /* UINT64_MAX: none */
+/* UINT64_MAX: none, or one from the future. */
+uint64_t supervised_heartbeat_age_ms(const struct supervised *p);
 
 #endif

@@ -101,3 +101,28 @@ load
 is "nor does one that a load drops" 0 "$(until_true 3 dead "$c7"; echo $?)"
 is "its cgroup is gone" 1 "$(until_true 3 test ! -d "$CG2/ulsp/$ID/ulsp.d/breeder"; test -d "$CG2/ulsp/$ID/ulsp.d/breeder"; echo $?)"
 is "and the others have theirs" "firewall plain" "$(cd "$CG2/ulsp/$ID/ulsp.d" && echo */ | tr -d /)"
+
+# ---- one whose page says anything ----
+cat >"$TMP/liar" <<'E2'
+#!/usr/bin/python3
+import mmap, signal
+page = mmap.mmap(4, 4096)
+page[8:16] = b"\xff" * 7 + b"\x7f"  # the heartbeat
+page[20:24] = (1).to_bytes(4, "little")
+page[24:56] = b"\xff" * 32
+signal.pause()
+E2
+chmod 755 "$TMP/liar"
+sed "s|^ulsp plain .*|ulsp liar { exec \"$TMP/liar\" }|; s|default deny|default deny log|" "$TMP/first.ulsp" >"$TMP/policy.ulsp"
+load
+until_true 5 state_is liar silent
+is "a heartbeat from the future is none" "silent " "$(field liar state) $(field liar heartbeat_ms)"
+in_group "$TRY" connect udp 127.0.0.1 9 >/dev/null
+is "it has received what was sent to it, and lost nothing of that" "1 1 0" \
+	"$(field liar sent) $(field liar received) $(field liar lost)"
+is "control: one that doesn't lie" running "$(field firewall state)"
+sed -i "s|$TMP/liar|$TMP/plain|" "$TMP/policy.ulsp"
+load
+plain_is_up() { [ "$(field liar pid)" != 0 ] && grep -q plain "/proc/$(field liar pid)/cmdline"; }
+until_true 5 plain_is_up
+is "another program in its place starts at zero" "starting 0 0" "$(field liar state) $(field liar received) $(field liar verdicts)"

@@ -429,6 +429,12 @@ static void ask_down(void **state)
 	assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
 	assert_int_equal(kern_try(k, op_connect, &op6), 0);
 	assert_int_equal(kern_reason(k, ULSP_REASON_ULSP_DOWN), 6);
+	/* one from the future, that would never be old */
+	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC) + 60000000000ull;
+	assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
+	fw.mapped->heartbeat_ns = UINT64_MAX;
+	assert_int_equal(kern_try(k, op_connect, &op6), 0);
+	assert_int_equal(kern_reason(k, ULSP_REASON_ULSP_DOWN), 8);
 	assert_int_equal(kern_messages(fw.ring, m, 64), 0);
 	/* the ring is full */
 	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
