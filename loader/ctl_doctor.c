@@ -55,8 +55,8 @@ static void print_policy(const struct ctl *c, struct json_object *answer, const 
 		return;
 	}
 	diags_from_json(ctl_get(answer, "diagnostics"), &diags);
-	printf("\npolicy: generation %lld, %lld groups; %s\n", ctl_get_int(answer, "generation"),
-	       ctl_get_int(answer, "groups"),
+	printf("\npolicy: generation %lld, %lld group%s; %s\n", ctl_get_int(answer, "generation"),
+	       ctl_get_int(answer, "groups"), ctl_get_int(answer, "groups") == 1 ? "" : "s",
 	       diags.n ? "not covered or worth a look:" : "all of it is enforced");
 	pol_diags_print(&diags, stdout, c->colour);
 	pol_diags_fini(&diags);

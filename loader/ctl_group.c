@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 #include "ctl.h"
+#include "diag_json.h"
 
 static int group_list(struct ctl *c, int argc, char **argv)
 {
@@ -11,6 +12,7 @@ static int group_list(struct ctl *c, int argc, char **argv)
 					     "ALLOWED>", "DENIED>", "POLICY"};
 	scoped(ctl_put) struct json_object *answer = NULL;
 	struct json_object *groups;
+	struct pol_diags diags;
 	struct ctl_table t;
 	int r;
 
@@ -34,6 +36,9 @@ static int group_list(struct ctl *c, int argc, char **argv)
 		ctl_cell(&t, CTL_PLAIN, ctl_get_string(g, "place"));
 	}
 	ctl_table_print(c, &t);
+	diags_from_json(ctl_get(answer, "diagnostics"), &diags);
+	pol_diags_print(&diags, stdout, c->colour);
+	pol_diags_fini(&diags);
 	return CTL_OK;
 }
 

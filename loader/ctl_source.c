@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "compiled.h"
 #include "diag_json.h"
+#include "member_paths.h"
 
 int ctl_read_stdin(char **ret, size_t *ret_bytes)
 {
@@ -72,6 +73,9 @@ int ctl_compile(struct ctl *c, char *const *paths, size_t n, struct compiled **r
 	r = compiled_parse(&source, &compiled);
 	if (!r)
 		r = compiled_tables(compiled, NULL, NULL, false);
+	if (!r)
+		r = member_paths_check(compiled->policy, getenv("ULSP_CGROUP_ROOT"),
+				       &compiled->diags);
 	if (r)
 		return report(c, compiled, r);
 	*ret = TAKE_PTR(compiled);

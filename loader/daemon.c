@@ -84,7 +84,9 @@ static void log_diag(const struct pol_diag *g)
 {
 	static const char *const words[] = {
 		[POL_ERROR] = "error", [POL_WARNING] = "warning", [POL_NOTE] = "note"};
-	int level = g->severity == POL_ERROR ? LOG_ERR : LOG_WARNING;
+	int level = g->severity == POL_ERROR  ? LOG_ERR
+		    : g->severity == POL_NOTE ? LOG_NOTICE
+					      : LOG_WARNING;
 
 	if (g->file && g->line)
 		log_at(level, "%s:%u:%u: %s: %s", g->file, g->line, g->col, words[g->severity],
@@ -99,6 +101,12 @@ void daemon_log_diags(const struct pol_diags *diags)
 		log_diag(&diags->v[i]);
 }
 
+void daemon_coverage(struct daemon *d, struct pol_diags *ret)
+{
+	enforced_coverage(d->now, d->members, ret);
+	daemon_log_diags(ret);
+}
+
 static int load(struct daemon *d, struct err *e)
 {
 	const struct compiled_source source = {.paths = &d->options.policy, .npaths = 1};
@@ -107,10 +115,13 @@ static int load(struct daemon *d, struct err *e)
 
 	daemon_log_diags(r ? &diags : &d->now->compiled->diags);
 	pol_diags_fini(&diags);
-	if (!r)
-		log_notice("loaded %s: generation %u, %zu groups", d->options.policy,
-			   d->now->generation, d->now->n);
-	return r;
+	if (r)
+		return r;
+	daemon_coverage(d, &diags);
+	pol_diags_fini(&diags);
+	log_notice("loaded %s: generation %u, %zu group%s", d->options.policy, d->now->generation,
+		   d->now->n, d->now->n == 1 ? "" : "s");
+	return 0;
 }
 
 /* An adopted policy stays in force when the new one is bad: a restart must not open the gate. */

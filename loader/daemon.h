@@ -55,6 +55,8 @@ void daemon_retag(struct daemon *d, int left);
 void daemon_guard(struct daemon *d);
 /* Load options.policy again; logs the outcome. */
 void daemon_reload(struct daemon *d);
+/* What enforced_coverage() says, and in the log too. */
+void daemon_coverage(struct daemon *d, struct pol_diags *ret);
 /* Each with its place, as a line of the log. */
 void daemon_log_diags(const struct pol_diags *diags);
 

@@ -294,6 +294,78 @@ static void attach_new(struct enforced *en, struct instance *i, const struct cgr
 		tell_once(g, m->id, e.text);
 }
 
+static size_t members_attached(const struct enforced *en)
+{
+	size_t attached = 0;
+
+	for (size_t n = 0; n < en->n; n++) {
+		for (size_t at = 0; at < en->groups[n].n; at++)
+			attached += en->groups[n].v[at].kind == ATTACH_MEMBER;
+	}
+	return attached;
+}
+
+static void describe_over(const struct enforced *en, const struct member_line *line, char text[256])
+{
+	snprintf(text, 256,
+		 "group %s: %zu cgroups that match \"%.120s\" are not enforced: at most %d are "
+		 "attached",
+		 en->groups[line->group].policy->name, line->over, line->by->path, MEMBERS_MAX);
+}
+
+/* Once until it is over, however often cgroups come and go. */
+static void log_over(struct enforced *en, const struct member_list *list)
+{
+	bool told = *en->trouble;
+
+	en->trouble[0] = 0;
+	for (size_t n = 0; n < list->nlines; n++) {
+		if (!list->lines[n].over)
+			continue;
+		describe_over(en, &list->lines[n], en->trouble);
+		if (!told)
+			log_error("%s", en->trouble);
+	}
+}
+
+void enforced_coverage(const struct enforced *en, struct members *m, struct pol_diags *ret)
+{
+	scoped(member_list_fini) struct member_list list = {0};
+	struct err e = {0};
+	char text[256];
+	int r;
+
+	if (!en->compiled)
+		return;
+	pol_diags_use(ret, en->compiled->policy);
+	r = members_find(m, en->compiled->policy, &list, &e);
+	if (r || (*en->trouble && !list.over))
+		pol_diag_add(ret, POL_WARNING, NULL,
+			     "cgroups that match may not be enforced: %s", r ? e.text : en->trouble);
+	for (size_t n = 0; n < list.nlines; n++) {
+		const struct member_line *line = &list.lines[n];
+
+		if (!line->matched)
+			pol_diag_add(ret, POL_NOTE, &line->by->loc,
+				     "group %s: members \"%.120s\" matches no cgroup yet",
+				     en->groups[line->group].policy->name, line->by->path);
+		if (!line->over)
+			continue;
+		describe_over(en, line, text);
+		pol_diag_add(ret, POL_WARNING, &line->by->loc, "%s", text);
+	}
+	for (size_t n = 0; n < list.n; n++) {
+		const struct member *one = &list.v[n];
+		const struct group *g = &en->groups[one->group];
+
+		if (!group_attachment(g, one->id) && ids_have(&g->told, one->id))
+			pol_diag_add(ret, POL_WARNING, &one->by->loc,
+				     "group %s: /%s matches and could not be attached: the log "
+				     "says why",
+				     g->policy->name, one->path);
+	}
+}
+
 void enforced_follow(struct enforced *en, struct instance *i, const struct cgroup_root *root,
 		     struct members *m)
 {
@@ -315,10 +387,17 @@ void enforced_follow(struct enforced *en, struct instance *i, const struct cgrou
 	}
 	if (members_follow(m, en->compiled->policy, paths, npaths, &list, &e)) {
 		log_error("%s", e.text);
+		snprintf(en->trouble, sizeof(en->trouble), "%.*s", (int)sizeof(en->trouble) - 1,
+			 e.text);
 		return;
 	}
-	for (size_t n = 0; n < list.n; n++)
-		attach_new(en, i, root, &list.v[n]);
+	log_over(en, &list);
+	for (size_t n = 0; n < list.n; n++) {
+		if (!list.over || members_attached(en) < MEMBERS_MAX)
+			attach_new(en, i, root, &list.v[n]);
+	}
+	if (list.over)
+		return; /* what is not in the list may match all the same: it stays */
 	for (size_t n = 0; n < en->n; n++) {
 		struct group *g = &en->groups[n];
 

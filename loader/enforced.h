@@ -47,6 +47,7 @@ struct enforced {
 	uint32_t log_rings; /* bit per ring of a ULSP that no rule asks: it gets what is logged */
 	struct group *groups;
 	size_t n;
+	char trouble[256]; /* why members are not followed as they should be; "": they are */
 };
 
 /* Groups of the compiled policy, without slots and images; takes over `compiled`. */
@@ -83,6 +84,12 @@ size_t enforced_drop_gone(struct enforced *en, struct instance *i, const struct 
  */
 void enforced_follow(struct enforced *en, struct instance *i, const struct cgroup_root *root,
 		     struct members *m);
+
+/*
+ * What of the policy's members is not enforced now: lines that match no cgroup
+ * yet (notes), cgroups that match and are not attached (warnings).
+ */
+void enforced_coverage(const struct enforced *en, struct members *m, struct pol_diags *ret);
 
 /* Where `ulspctl run` puts a group's programs: ulsp/INSTANCE/GROUP. */
 int run_cgroup(const struct instance *i, const char *group, char *buf, size_t bytes);

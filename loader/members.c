@@ -44,6 +44,7 @@ void member_list_fini(struct member_list *l)
 	for (size_t i = 0; i < l->n; i++)
 		free(l->v[i].path);
 	free(l->v);
+	free(l->lines);
 	*l = (struct member_list){0};
 }
 
@@ -167,18 +168,23 @@ void members_free(struct members **mp)
 static int add_match(struct scan *s, const char *path, int fd)
 {
 	struct member_list *l = s->list;
+	struct member_line *line = &l->lines[l->nlines - 1];
 	struct member *v;
 	uint64_t id;
 	int r = cgroup_id(fd, &id);
 
 	if (r)
 		return r;
+	line->matched++;
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].id == id && l->v[i].group == s->group)
 			return 0; /* two patterns of one group */
 	}
-	if (l->n == MEMBERS_MAX)
-		return err_set(s->e, -E2BIG, "members match more than %d cgroups", MEMBERS_MAX);
+	if (l->n == MEMBERS_MAX) {
+		line->over++;
+		l->over++;
+		return 0;
+	}
 	v = reallocarray(l->v, l->n + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
@@ -254,6 +260,17 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->path, ((const struct member *)b)->path);
 }
 
+static int add_line(struct member_list *l, const struct pol_member *by, size_t group)
+{
+	struct member_line *lines = reallocarray(l->lines, l->nlines + 1, sizeof(*lines));
+
+	if (!lines)
+		return -ENOMEM;
+	l->lines = lines;
+	lines[l->nlines++] = (struct member_line){.by = by, .group = group};
+	return 0;
+}
+
 static int scan(struct members *m, const struct pol_policy *p, bool follow, struct member_list *ret,
 		struct err *e)
 {
@@ -271,7 +288,9 @@ static int scan(struct members *m, const struct pol_policy *p, bool follow, stru
 			if (g->members[j].exec)
 				continue;
 			s.by = &g->members[j];
-			r = match(&s, "", s.by->path, 0);
+			r = add_line(&list, s.by, i);
+			if (!r)
+				r = match(&s, "", s.by->path, 0);
 			if (r) {
 				member_list_fini(&list);
 				return e && !*e->text ? err_set(e, r, "members cgroup \"%s\": %s",

@@ -17,7 +17,7 @@
 #include "policy.h"
 
 enum {
-	MEMBERS_MAX = 1024,	    /* cgroups matched */
+	MEMBERS_MAX = 1024,	    /* cgroups that are attached because they match */
 	MEMBERS_MAX_WATCHES = 4096, /* directories watched */
 };
 
@@ -30,6 +30,13 @@ struct member {
 struct member_list {
 	struct member *v;
 	size_t n;
+	/* the policy's `members cgroup' lines, in its order */
+	struct member_line {
+		const struct pol_member *by;
+		size_t group, matched; /* cgroups, also those that another line names */
+		size_t over;	       /* of these, what MEMBERS_MAX left out of `v` */
+	} *lines;
+	size_t nlines, over; /* in all */
 };
 void member_list_fini(struct member_list *l);
 
@@ -39,7 +46,7 @@ int members_new(sd_event *event, const struct cgroup_root *root, void (*changed)
 		void *ctx, struct members **ret);
 void members_free(struct members **m);
 
-/* The cgroups that match now, in the order of the policy.  -E2BIG: more than MEMBERS_MAX. */
+/* The cgroups that match now, in the order of the policy, at most MEMBERS_MAX. */
 int members_find(struct members *m, const struct pol_policy *p, struct member_list *ret,
 		 struct err *e);
 /*

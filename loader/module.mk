@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 include loader/kern.mk
 loader_common_SRC := loader/cgroups.c loader/compiled.c loader/control.c loader/control_path.c loader/diag_json.c \
-		     loader/explain.c loader/reader.c
-ulspd_SRC := loader/by_exec.c loader/daemon.c loader/enforced.c loader/log.c loader/lsm.c loader/lsm_objects.c loader/lsm_sync.c loader/members.c loader/monitor.c \
+		     loader/explain.c loader/member_paths.c loader/reader.c
+ulspd_SRC := loader/by_exec.c loader/daemon.c loader/enforced.c loader/log.c loader/lsm.c \
+	     loader/lsm_objects.c loader/lsm_sync.c loader/members.c loader/monitor.c \
 	     loader/requests.c loader/requests_group.c loader/requests_stats.c loader/server.c \
 	     loader/sockets.c loader/spawn.c loader/supervise.c loader/ulsp_cgroup.c loader/takeover.c \
 	     loader/transaction.c loader/ulspd.c

@@ -43,6 +43,17 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+void add_diags(struct json_object *o, const struct pol_diags *a, const struct pol_diags *b)
+{
+	struct json_object *list = diags_to_json(a), *more = diags_to_json(b);
+
+	for (size_t i = 0; i < json_object_array_length(more); i++)
+		json_object_array_add(list,
+				      json_object_get(json_object_array_get_idx(more, i)));
+	json_object_put(more);
+	json_object_object_add(o, "diagnostics", list);
+}
+
 static int request_load(const struct request *r)
 {
 	size_t n = control_count(r->in, "paths");
@@ -56,6 +67,7 @@ static int request_load(const struct request *r)
 		.text_bytes = r->in->text_bytes,
 	};
 	uint64_t began = now_us();
+	const struct pol_diags none = {0};
 	struct pol_diags diags;
 	int result;
 
@@ -64,8 +76,9 @@ static int request_load(const struct request *r)
 	for (size_t i = 0; i < n; i++)
 		paths[i] = control_at(r->in, "paths", i);
 	result = transaction_load(r->d, &source, &diags, r->e);
-	json_object_object_add(r->answer, "diagnostics",
-			       diags_to_json(result ? &diags : &r->d->now->compiled->diags));
+	if (!result)
+		daemon_coverage(r->d, &diags);
+	add_diags(r->answer, result ? &none : &r->d->now->compiled->diags, &diags);
 	pol_diags_fini(&diags);
 	if (result) {
 		log_warning("load refused: %s; generation %u stays", r->e->text,
@@ -100,10 +113,13 @@ static int request_doctor(const struct request *r)
 {
 	const struct compiled *c = r->d->now->compiled;
 	const struct pol_diags none = {0};
+	struct pol_diags now = {0};
 
+	enforced_coverage(r->d->now, r->d->members, &now);
 	add_int(r->answer, "generation", r->d->now->generation);
 	add_int(r->answer, "groups", r->d->now->n);
-	json_object_object_add(r->answer, "diagnostics", diags_to_json(c ? &c->diags : &none));
+	add_diags(r->answer, c ? &c->diags : &none, &now);
+	pol_diags_fini(&now);
 	return 0;
 }
 

@@ -34,6 +34,8 @@ int request_ulsp_restart(const struct request *r);
 
 /* The group or ULSP that the request names; -ENOENT. */
 int request_group(const struct request *r, struct group **ret);
+/* "diagnostics": two lists as one. */
+void add_diags(struct json_object *o, const struct pol_diags *a, const struct pol_diags *b);
 /* Final verdicts and reasons of a group, summed over CPUs. */
 int group_counts(const struct daemon *d, const struct group *g, struct ulsp_group_count *ret);
 

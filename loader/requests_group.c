@@ -21,7 +21,12 @@ int request_group_list(const struct request *r)
 {
 	const struct enforced *en = r->d->now;
 	struct json_object *list = json_object_new_array();
+	const struct pol_diags none = {0};
+	struct pol_diags now = {0};
 
+	enforced_coverage(en, r->d->members, &now);
+	add_diags(r->answer, &now, &none);
+	pol_diags_fini(&now);
 	json_object_object_add(r->answer, "groups", list);
 	add_int(r->answer, "generation", en->generation);
 	for (size_t i = 0; i < en->n; i++) {

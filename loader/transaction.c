@@ -26,6 +26,7 @@
 #include "by_exec.h"
 #include "cleanup.h"
 #include "log.h"
+#include "member_paths.h"
 #include "sockets.h"
 
 enum {
@@ -186,7 +187,18 @@ static int check_by_hand(struct transaction *t, const struct member *m)
 static int find_members(struct transaction *t)
 {
 	struct member_list *l = &t->members;
-	int r = members_find(t->d->members, t->next->compiled->policy, l, t->e);
+	int r = member_paths_check(t->next->compiled->policy, t->d->root.path,
+				   &t->next->compiled->diags);
+
+	if (r)
+		return err_set(t->e, r, "the policy has errors");
+	r = members_find(t->d->members, t->next->compiled->policy, l, t->e);
+	for (size_t i = 0; !r && i < l->nlines; i++) {
+		if (l->lines[i].over)
+			r = err_set(t->e, -E2BIG,
+				    "group %s: members match more than %d cgroups in all",
+				    t->next->groups[l->lines[i].group].policy->name, MEMBERS_MAX);
+	}
 
 	for (size_t i = 0; !r && i < l->n; i++) {
 		r = check_by_hand(t, &l->v[i]);
