@@ -18,7 +18,13 @@ int cmd_version(struct ctl *c, int argc, char **argv)
 	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
 	if (r != CTL_OK)
 		return r;
-	ctl_ask(c->instance, ctl_request(CONTROL_VERSION_GET), NULL, 0, &answer, &e);
+	r = ctl_ask(c->instance, ctl_request(CONTROL_VERSION_GET), NULL, 0, &answer, &e);
+	/* none that runs, or none that this user may ask, is an answer too */
+	if (r && r != -ENOTCONN && r != -EACCES && r != -EPERM)
+		return ctl_fail(c, "%s", e.text);
+	r = answer ? ctl_check_answer(c, answer) : CTL_OK;
+	if (r != CTL_OK)
+		return r;
 	if (!c->json) {
 		printf("ulspctl %s (protocol %d, ABI %d)\n", ULSP_VERSION, CONTROL_VERSION,
 		       ULSP_ABI);
