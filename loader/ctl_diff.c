@@ -57,12 +57,16 @@ __attribute__((format(printf, 4, 5))) static void add_line(struct lines *l,
 	l->v[l->n++] = line;
 }
 
-static void group_lines(const struct pol_policy *p, const struct pol_group *g, struct lines *l)
+/* `by_hand`: the mode in force when it is not the policy's, else NULL. */
+static void group_lines(const struct pol_policy *p, const struct pol_group *g, const char *by_hand,
+			struct lines *l)
 {
 	for (size_t i = 0; i < g->nmembers; i++)
 		add_line(l, p, &g->members[i].loc, "members %s \"%s\"",
 			 g->members[i].exec ? "exec" : "cgroup", g->members[i].path);
-	if (g->mode == ULSP_MODE_AUDIT)
+	if (by_hand)
+		add_line(l, p, NULL, "mode %s (set by hand)", by_hand);
+	else if (g->mode == ULSP_MODE_AUDIT)
 		add_line(l, p, NULL, "mode audit");
 	if (g->degrade_allow)
 		add_line(l, p, &g->degrade_loc, "degrade allow");
@@ -201,16 +205,31 @@ static const struct pol_ulsp *find_ulsp(const struct pol_policy *p, const char *
 	return NULL;
 }
 
-static void compare_group(const struct pol_policy *old, const struct pol_policy *new,
-			  const char *name, struct json_object *report)
+static const char *mode_word(const struct pol_group *g)
 {
+	return g->mode == ULSP_MODE_AUDIT ? "audit" : "enforce";
+}
+
+/* A load sets the policy's mode: what was set by hand differs from it, or is no change. */
+static void compare_group(const struct pol_policy *old, const struct pol_policy *new,
+			  struct json_object *modes, const char *name, struct json_object *report)
+{
+	const char *live = ctl_get_string(modes, name), *by_hand = NULL;
 	const struct pol_group *a = pol_find_group(old, name), *b = pol_find_group(new, name);
 	scoped(lines_fini) struct lines from = {0}, to = {0};
+	struct pol_group alike;
 
+	if (a && *live && strcmp(live, mode_word(a))) {
+		alike = *a;
+		alike.mode = a->mode == ULSP_MODE_AUDIT ? ULSP_MODE_ENFORCE : ULSP_MODE_AUDIT;
+		if (b && strcmp(live, mode_word(b)))
+			by_hand = live;
+		a = &alike;
+	}
 	if (a)
-		group_lines(old, a, &from);
+		group_lines(old, a, by_hand, &from);
 	if (b)
-		group_lines(new, b, &to);
+		group_lines(new, b, NULL, &to);
 	compare("group", name, &from, &to, report);
 }
 
@@ -228,7 +247,8 @@ static void compare_ulsp(const struct pol_policy *old, const struct pol_policy *
 }
 
 static struct json_object *compare_policies(const struct pol_policy *old,
-					    const struct pol_policy *new)
+					    const struct pol_policy *new,
+					    struct json_object *modes)
 {
 	struct json_object *report = json_object_new_array();
 
@@ -239,10 +259,10 @@ static struct json_object *compare_policies(const struct pol_policy *old,
 			compare_ulsp(old, new, old->ulsps[i].name, report);
 	}
 	for (size_t i = 0; i < new->ngroups; i++)
-		compare_group(old, new, new->groups[i].name, report);
+		compare_group(old, new, modes, new->groups[i].name, report);
 	for (size_t i = 0; i < old->ngroups; i++) {
 		if (!pol_find_group(new, old->groups[i].name))
-			compare_group(old, new, old->groups[i].name, report);
+			compare_group(old, new, modes, old->groups[i].name, report);
 	}
 	return report;
 }
@@ -284,7 +304,7 @@ static void print_report(const struct ctl *c, struct json_object *report)
 }
 
 /* The policy that runs, from its printed text; NULL text: none is loaded. */
-static int running_policy(struct ctl *c, struct compiled **ret)
+static int running_policy(struct ctl *c, struct compiled **ret, struct json_object **ret_modes)
 {
 	scoped(ctl_put) struct json_object *answer = NULL;
 	scoped(compiled_free) struct compiled *running = NULL;
@@ -300,6 +320,7 @@ static int running_policy(struct ctl *c, struct compiled **ret)
 	if (r && !running->policy)
 		return ctl_fail(c, "the running policy's text does not parse: %s", strerror(-r));
 	*ret = TAKE_PTR(running);
+	*ret_modes = json_object_get(ctl_get(answer, "modes"));
 	return CTL_OK;
 }
 
@@ -307,6 +328,7 @@ int cmd_diff(struct ctl *c, int argc, char **argv)
 {
 	static const struct option options[] = {{"exit-code", no_argument, NULL, 'e'}, {0}};
 	scoped(compiled_free) struct compiled *old = NULL, *new = NULL;
+	scoped(ctl_put) struct json_object *modes = NULL;
 	struct json_object *report;
 	bool exit_code = false, different;
 	int got, r;
@@ -317,10 +339,10 @@ int cmd_diff(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, "name a policy file");
 	r = ctl_compile(c, argv + optind, (size_t)(argc - optind), &new);
 	if (r == CTL_OK)
-		r = running_policy(c, &old);
+		r = running_policy(c, &old, &modes);
 	if (r != CTL_OK)
 		return r;
-	report = compare_policies(old->policy, new->policy);
+	report = compare_policies(old->policy, new->policy, modes);
 	different = json_object_array_length(report);
 	if (c->json) {
 		scoped(ctl_put) struct json_object *o = json_object_new_object();

@@ -96,6 +96,10 @@ static bool daemon_has(const char *instance, const struct pol_policy *p, const s
 	theirs = pol_find_group(running->policy, g->name);
 	if (!theirs)
 		return false;
+	/* audit that was set by hand would enforce nothing */
+	if (strcmp(ctl_get_string(ctl_get(answer, "modes"), g->name),
+		   g->mode == ULSP_MODE_AUDIT ? "audit" : "enforce"))
+		return false;
 	ours_text = text_of(p, g);
 	their_text = text_of(running->policy, theirs);
 	return ours_text && their_text && !strcmp(ours_text, their_text);

@@ -114,9 +114,10 @@ static int load(struct daemon *d, struct err *e)
 	int r = transaction_load(d, &source, &diags, e);
 
 	daemon_log_diags(r ? &diags : &d->now->compiled->diags);
-	pol_diags_fini(&diags);
-	if (r)
+	if (r) {
+		pol_diags_fini(&diags);
 		return r;
+	}
 	daemon_coverage(d, &diags);
 	pol_diags_fini(&diags);
 	log_notice("loaded %s: generation %u, %zu group%s", d->options.policy, d->now->generation,

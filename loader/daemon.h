@@ -64,8 +64,9 @@ void daemon_log_diags(const struct pol_diags *diags);
 int daemon_adopt(struct daemon *d, struct err *e);
 
 /*
- * Replace the policy, all or nothing (transaction.c).  *ret_diags gets the
- * compiler's diagnostics in any case; the caller ends them.
+ * Replace the policy, all or nothing (transaction.c).  *ret_diags gets what is
+ * to be said of this load: when it failed, the compiler's diagnostics, else what
+ * is not in d->now->compiled's; the caller ends them.
  */
 int transaction_load(struct daemon *d, const struct compiled_source *source,
 		     struct pol_diags *ret_diags, struct err *e);

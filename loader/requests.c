@@ -96,6 +96,7 @@ static int request_load(const struct request *r)
 
 static int request_policy(const struct request *r)
 {
+	struct json_object *modes;
 	scoped(scope_free) char *text = NULL;
 	int result = 0;
 
@@ -105,6 +106,15 @@ static int request_policy(const struct request *r)
 		return err_set(r->e, result, "printing the policy: %s", strerror(-result));
 	add_string(r->answer, "text", text ? text : "");
 	add_int(r->answer, "generation", r->d->now->generation);
+	/* what is in force, also by hand */
+	modes = json_object_new_object();
+	json_object_object_add(r->answer, "modes", modes);
+	for (size_t i = 0; i < r->d->now->n; i++) {
+		const struct group *g = &r->d->now->groups[i];
+
+		add_string(modes, g->policy->name,
+			   mode_word(r->d->instance->group[g->slot].mode));
+	}
 	return 0;
 }
 

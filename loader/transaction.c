@@ -541,6 +541,23 @@ static void report_sockets(struct transaction *t)
 	}
 }
 
+/* Once, in the load's own answer: it is no lasting property of the policy. */
+static void report_modes(struct transaction *t, struct pol_diags *ret)
+{
+	for (size_t i = 0; i < t->next->n; i++) {
+		const struct group *g = &t->next->groups[i], *old = old_of(t, g);
+		bool audit = g->policy->mode == ULSP_MODE_AUDIT;
+
+		if (!old || t->modes[i] == old->policy->mode || t->modes[i] == g->policy->mode)
+			continue;
+		pol_diags_use(ret, t->next->compiled->policy);
+		pol_diag_add(ret, POL_NOTE, &g->policy->loc,
+			     "group %s: mode %s now; %s, set by hand, ended with this load",
+			     g->policy->name, audit ? "audit" : "enforce",
+			     audit ? "enforce" : "audit");
+	}
+}
+
 static void finish(struct transaction *t)
 {
 	report_sockets(t);
@@ -606,6 +623,7 @@ int transaction_load(struct daemon *d, const struct compiled_source *source,
 		enforced_free(&t.next);
 		compiled_free(&t.compiled);
 	} else {
+		report_modes(&t, ret_diags);
 		finish(&t);
 	}
 	member_list_fini(&t.members);

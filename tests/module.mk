@@ -7,7 +7,7 @@ tests_LIVE :=
 tests_TOOLS := try
 tests_VM := test_kern_deny test_kern_messages test_ulsp_kernel test_ulsp_programs doctor isolation
 tests_VM_LONG := test_decide_bpf test_kern_life test_kern_packets
-tests_SCRIPTS := isolation matrix reload kill ulsps members badinput run install cgroups hostile
+tests_SCRIPTS := isolation matrix reload kill ulsps members badinput run install cgroups hostile answers
 
 
 # libulsp, ulsp-log, ulsp-firewall

@@ -1,0 +1,43 @@
+#!/bin/bash
+# What ulspctl answers when things are not as one thinks: a mode set by hand, a
+# daemon that refuses, one that is gone, names that are nearly right.
+. "$(dirname "$0")/lib.sh"
+policy <<E2
+ulsp logger { exec "ulsp-log" "--file" "/dev/null" user root }
+group web {
+	members cgroup "$REL"
+	default deny
+}
+E2
+P=$TMP/policy.ulsp
+start_daemon --policy "$P"
+
+# the load would end a mode that was set by hand
+is "no change" "no change" "$(ctl diff "$P")"
+ctl group mode web audit >/dev/null
+out=$(ctl diff -e "$P")
+is "a mode by hand is a change" 1 "$?"
+like "and shown" '^- +mode audit \(set by hand\)' "$out"
+sed 's/members/mode audit members/' "$P" >"$TMP/audit.ulsp"
+is "what has the mode of its own changes nothing" "no change 0" "$(ctl diff -e "$TMP/audit.ulsp") $?"
+like "run doesn't take a daemon's group that only records" 'EPERM' "$(ctl run -p "$P" -- "$TRY" connect udp 127.0.0.1 9)"
+like "a load says what it ended" 'note: group web: mode enforce now; audit, set by hand, ended' "$(ctl load "$P" 2>&1)"
+unlike "once" 'set by hand' "$(ctl load "$P" 2>&1; ctl doctor)"
+is "and there is no change again" "no change" "$(ctl diff "$P")"
+
+# version, of a daemon that doesn't answer as it should
+is "version" 0 "$(ctl version >/dev/null; echo $?)"
+mkdir "$ULSP_RUN_DIR/none"
+python3 - "$ULSP_RUN_DIR/none/control" <<'E2' &
+import socket, sys
+l = socket.socket(socket.AF_UNIX); l.bind(sys.argv[1]); l.listen()
+for _ in range(2):
+    s, _ = l.accept(); s.recv(4096); s.send(b'{"ok":false,"error":"too many clients"}\n'); s.close()
+E2
+CHILDREN+=($!)
+until_true 5 test -S "$ULSP_RUN_DIR/none/control"
+out=$(ctl -i none version 2>&1)
+is "a refusal fails" "1 ulspctl: too many clients" "$? $out"
+out=$(ctl -i none version -j)
+is "in JSON too" '1 {"ok":false,"error":"too many clients"}' "$? $out"
+is "no daemon is an answer" 0 "$(ctl -i other version >/dev/null; echo $?)"
