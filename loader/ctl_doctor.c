@@ -2,6 +2,7 @@
 /* ulspctl doctor: the kernel is probed here, the loaded policy is asked for. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "ctl.h"
@@ -74,6 +75,8 @@ int cmd_doctor(struct ctl *c, int argc, char **argv)
 	r = ctl_arguments(c, argc, argv, 0, "takes no argument");
 	if (r != CTL_OK)
 		return r;
+	if (geteuid())
+		return ctl_fail(c, "doctor probes the kernel, which needs root: use sudo");
 	r = probe_all(&rows, &n);
 	if (r)
 		return ctl_fail(c, "probing failed: %s", strerror(-r));

@@ -100,6 +100,7 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 {
 	static const struct option options[] = {{"existing", required_argument, NULL, 'e'}, {0}};
 	const char *existing = NULL;
+	long long processes;
 	struct json_object *request;
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int got, r;
@@ -119,8 +120,9 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 	r = ctl_call_text(c, request, &answer);
 	if (r != CTL_OK || !answer)
 		return r;
-	printf("attached %s to %s, %lld processes\n", argv[optind], path_of(answer, "cgroup"),
-	       ctl_get_int(answer, "processes"));
+	processes = ctl_get_int(answer, "processes");
+	printf("attached %s to %s, %lld process%s\n", argv[optind], path_of(answer, "cgroup"),
+	       processes, processes == 1 ? "" : "es");
 	print_sockets(ctl_get(answer, "sockets"));
 	return CTL_OK;
 }

@@ -64,18 +64,30 @@ int ctl_getopt(struct ctl *c, int argc, char **argv, const char *letters, const 
 	}
 }
 
+static void print_error(const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "ok", json_object_new_boolean(false));
+	json_object_object_add(o, "error", json_object_new_string(text));
+	ctl_print_json(o);
+	json_object_put(o);
+}
+
 int ctl_usage(const struct ctl *c, const char *format, ...)
 {
 	const char *name = c->command ? c->command->name : "";
+	char text[512] = "unknown or incomplete option";
 	va_list ap;
 
 	if (format) {
-		fprintf(stderr, "ulspctl%s%s: ", *name ? " " : "", name);
 		va_start(ap, format);
-		vfprintf(stderr, format, ap);
+		vsnprintf(text, sizeof(text), format, ap);
 		va_end(ap);
-		fputc('\n', stderr);
+		fprintf(stderr, "ulspctl%s%s: %s\n", *name ? " " : "", name, text);
 	}
+	if (c->json)
+		print_error(text);
 	fprintf(stderr, "Try 'ulspctl%s%s --help'.\n", *name ? " " : "", name);
 	return CTL_USAGE;
 }
@@ -96,12 +108,7 @@ int ctl_fail(const struct ctl *c, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	if (c->json) {
-		struct json_object *o = json_object_new_object();
-
-		json_object_object_add(o, "ok", json_object_new_boolean(false));
-		json_object_object_add(o, "error", json_object_new_string(text));
-		ctl_print_json(o);
-		json_object_put(o);
+		print_error(text);
 	} else {
 		fprintf(stderr, "ulspctl: %s\n", text);
 	}
@@ -136,6 +143,7 @@ static void help_list(const struct ctl *c, const struct command *list, size_t n,
 int ctl_dispatch(struct ctl *c, const struct command *list, size_t n, int argc, char **argv)
 {
 	static const struct option own[] = {{"version", no_argument, NULL, 'V'}, {0}};
+	static char called[64];
 	int got, at;
 
 	/* only the options before the command's word: '+' stops there */
@@ -176,6 +184,9 @@ int ctl_dispatch(struct ctl *c, const struct command *list, size_t n, int argc, 
 		if (strcmp(last_word(list[i].name), argv[at]))
 			continue;
 		c->command = &list[i];
+		/* what getopt(3) begins its messages with */
+		snprintf(called, sizeof(called), "ulspctl %s", list[i].name);
+		argv[at] = called;
 		optind = 0; /* and start over: the order may be another */
 		return list[i].run(c, argc - at, argv + at);
 	}

@@ -28,7 +28,7 @@ int reader_read(void *ctx, const char *path, char **ret_text, size_t *ret_bytes)
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
-		return -ENOTSUP;
+		return -ENXIO; /* the parser calls it "not a regular file" */
 	if (st.st_size > READER_MAX_BYTES)
 		return -EFBIG;
 	/* Files of procfs and the like say 0, and any file may grow meanwhile. */

@@ -10,7 +10,7 @@
 
 enum { READER_MAX_BYTES = 64 << 20 };
 
-/* A whole file, NUL-terminated.  -EFBIG: too large; -ENOTSUP: not a regular file. */
+/* A whole file, NUL-terminated.  -EFBIG: too large; -ENXIO: not a regular file. */
 int reader_read(void *ctx, const char *path, char **ret_text, size_t *ret_bytes);
 /* Paths that match a pattern, sorted; without a match an empty list. */
 int reader_glob(void *ctx, const char *pattern, char ***ret_paths);

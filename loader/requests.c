@@ -10,14 +10,22 @@
 #include "cleanup.h"
 #include "diag_json.h"
 #include "log.h"
+#include "words.h"
 
 int request_group(const struct request *r, struct group **ret)
 {
 	const char *name = control_string(r->in, "group");
 	struct group *g = enforced_find(r->d->now, name);
+	struct nearest guess;
 
-	if (!g)
-		return err_set(r->e, -ENOENT, "no group \"%.60s\"", name);
+	if (!g) {
+		nearest_init(&guess, name, strlen(name));
+		for (size_t i = 0; i < r->d->now->n; i++)
+			nearest_try(&guess, r->d->now->groups[i].policy->name);
+		return err_set(r->e, -ENOENT, "no group \"%.60s\"%s%s%s", name,
+			       guess.best ? ": did you mean \"" : "", guess.best ? guess.best : "",
+			       guess.best ? "\"?" : "");
+	}
 	*ret = g;
 	return 0;
 }
@@ -89,8 +97,8 @@ static int request_load(const struct request *r)
 	add_int(r->answer, "groups", r->d->now->n);
 	add_int(r->answer, "rules", compiled_rules(r->d->now->compiled));
 	add_int(r->answer, "time_us", now_us() - began);
-	log_notice("loaded %s: generation %u, %zu groups", n ? paths[0] : source.name,
-		   r->d->now->generation, r->d->now->n);
+	log_notice("loaded %s: generation %u, %zu group%s", n ? paths[0] : source.name,
+		   r->d->now->generation, r->d->now->n, r->d->now->n == 1 ? "" : "s");
 	return 0;
 }
 

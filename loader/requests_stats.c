@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "explain.h"
 #include "format.h"
+#include "words.h"
 
 /* ---- groups ---- */
 
@@ -220,9 +221,16 @@ static int find_ulsp(const struct request *r, struct supervised **ret)
 {
 	const char *name = control_string(r->in, "ulsp");
 	struct supervised *p = supervisor_find(r->d->supervisor, name);
+	struct nearest guess;
 
-	if (!p)
-		return err_set(r->e, -ENOENT, "no ulsp \"%.60s\"", name);
+	if (!p) {
+		nearest_init(&guess, name, strlen(name));
+		for (size_t i = 0; i < r->d->supervisor->n; i++)
+			nearest_try(&guess, r->d->supervisor->v[i]->name);
+		return err_set(r->e, -ENOENT, "no ulsp \"%.60s\"%s%s%s", name,
+			       guess.best ? ": did you mean \"" : "", guess.best ? guess.best : "",
+			       guess.best ? "\"?" : "");
+	}
 	*ret = p;
 	return 0;
 }

@@ -508,7 +508,10 @@ static void report(const yypcontext_t *context, struct parser *p)
 		snprintf(shown, sizeof(shown), "'%.*s%s'",
 			 (int)(u->token_bytes > 40 ? 40 : u->token_bytes), u->token,
 			 u->token_bytes > 40 ? "..." : "");
-	if (guess.best)
+	if (u->token_bytes == 1 && *u->token == ',' && of_kind[WORD_CLAUSE])
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "unexpected ',': several values of a clause stand in braces: { A, B }");
+	else if (guess.best)
 		pol_diag_add(p->diags, POL_ERROR, loc, "unexpected %s: did you mean '%s'?", shown,
 			     guess.best);
 	else

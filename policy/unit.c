@@ -22,6 +22,8 @@ const char *error_text(int error)
 		return "files can't be read here";
 	case -EFBIG:
 		return "the file is too large (64 MiB are allowed)";
+	case -ENXIO:
+		return "not a regular file";
 	}
 	return strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error";
 }

@@ -41,3 +41,14 @@ is "a refusal fails" "1 ulspctl: too many clients" "$? $out"
 out=$(ctl -i none version -j)
 is "in JSON too" '1 {"ok":false,"error":"too many clients"}' "$? $out"
 is "no daemon is an answer" 0 "$(ctl -i other version >/dev/null; echo $?)"
+
+# names that are nearly right, mistakes in usage
+like "a group's name" 'no group "wbe": did you mean "web"\?' "$(ctl group show wbe 2>&1)"
+like "a ULSP's" 'no ulsp "loger": did you mean "logger"\?' "$(ctl ulsp show loger 2>&1)"
+unlike "one that is far off" 'did you mean' "$(ctl group show database 2>&1)"
+like "an option that is none, by command" '^ulspctl group list: unrecognized option' "$(ctl group list --nonsense 2>&1)"
+is "a usage error in JSON is an object" 'give one GROUP' "$(ctl group show -j 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["error"])')"
+mkfifo "$TMP/fifo.ulsp"
+like "a policy that is a FIFO" 'not a regular file' "$(ctl check "$TMP/fifo.ulsp" 2>&1)"
+like "values without braces" "stand in braces" "$(echo 'group g { allow connect tcp to any port 80, 443  default deny }' | ctl check - 2>&1)"
+is "doctor without root is one line" 1 "$(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$BIN/ulspctl" doctor 2>&1 | wc -l)"
