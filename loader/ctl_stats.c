@@ -57,10 +57,11 @@ static void print_rules(const struct ctl *c, struct json_object *rules, bool zer
 		ctl_cell(&t, CTL_PLAIN, ctl_get_string(r, "text"));
 		shown++;
 	}
-	if (!shown)
+	if (!shown) { /* in the last column: it would widen that of the numbers */
+		for (size_t i = 0; i + 1 < t.columns; i++)
+			ctl_cell(&t, CTL_PLAIN, "");
 		ctl_cell(&t, CTL_DIM, "(no rule matched yet)");
-	for (; t.cells % t.columns;)
-		ctl_cell(&t, CTL_PLAIN, "");
+	}
 	ctl_table_print(c, &t);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -16,7 +17,7 @@
 static struct {
 	const char *instance;
 	int level;
-	enum { PLAIN, PREFIXED, JOURNAL } sink;
+	enum { PLAIN, STAMPED, JOURNAL } sink;
 } out = {.instance = "", .level = LOG_INFO, .sink = PLAIN};
 
 static const char *const words[] = {
@@ -59,7 +60,7 @@ void log_open(const char *instance, int level)
 {
 	out.instance = instance;
 	out.level = level;
-	out.sink = stderr_is_journal() ? JOURNAL : isatty(STDERR_FILENO) ? PLAIN : PREFIXED;
+	out.sink = stderr_is_journal() ? JOURNAL : isatty(STDERR_FILENO) ? PLAIN : STAMPED;
 	libbpf_set_print(print_libbpf);
 }
 
@@ -84,7 +85,9 @@ int log_parse_level(const char *word, int *ret_level)
 
 void log_at(int level, const char *format, ...)
 {
-	char text[2048];
+	char text[2048], stamp[32];
+	struct timespec now;
+	struct tm utc;
 	va_list ap;
 
 	if (level > out.level)
@@ -97,8 +100,12 @@ void log_at(int level, const char *format, ...)
 		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level, "ULSP_INSTANCE=%s",
 				out.instance, NULL);
 		break;
-	case PREFIXED:
-		fprintf(stderr, "<%d>ulspd: %s\n", level, text);
+	case STAMPED: /* a file: nothing else says when */
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &utc);
+		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
+		fprintf(stderr, "%s.%03ldZ ulspd: %s: %s\n", stamp, now.tv_nsec / 1000000,
+			words[level], text);
 		break;
 	case PLAIN:
 		fprintf(stderr, "ulspd: %s: %s\n", words[level], text);

@@ -123,6 +123,42 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u)
 
 /* ---- its output: a line of its stderr is a line of our log ---- */
 
+static void say_dropped(struct supervised *p)
+{
+	if (p->lines_dropped)
+		log_warning("%s: %u lines more, dropped", p->name, p->lines_dropped);
+	p->lines_dropped = 0;
+}
+
+/* Control characters could end the line, or colour what follows it. */
+static void log_line(struct supervised *p, const char *line, size_t bytes)
+{
+	char text[4 * sizeof(p->line) + 1];
+	uint64_t now = now_ns() / 1000;
+	size_t n = 0;
+
+	if (now - p->lines_since_us >= 1000000) {
+		say_dropped(p);
+		p->lines_since_us = now;
+		p->lines = 0;
+	}
+	if (p->lines >= ULSP_LOG_LINES) {
+		p->lines_dropped++;
+		return;
+	}
+	p->lines++;
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "\\x%02x", c);
+		else
+			text[n++] = (char)c;
+	}
+	text[n] = 0;
+	log_notice("%s: %s", p->name, text);
+}
+
 static void log_lines(struct supervised *p, bool all)
 {
 	char *end;
@@ -133,7 +169,7 @@ static void log_lines(struct supervised *p, bool all)
 		size_t taken = end ? bytes + 1 : bytes;
 
 		if (bytes)
-			log_notice("%s: %.*s", p->name, (int)bytes, p->line);
+			log_line(p, p->line, bytes);
 		memmove(p->line, p->line + taken, p->line_bytes - taken);
 		p->line_bytes -= taken;
 	}
@@ -175,6 +211,7 @@ static void finish_output(struct supervised *p)
 			break;
 	}
 	log_lines(p, true);
+	say_dropped(p);
 	p->output = sd_event_source_disable_unref(p->output);
 }
 
@@ -434,7 +471,7 @@ static int start_process(struct supervised *p, struct err *e)
 		close(fd);
 	else
 		sd_event_source_set_io_fd_own(p->output, true);
-	/* one that floods the log waits */
+	/* one that floods us waits; of what is read, so many lines are logged */
 	if (p->output)
 		sd_event_source_set_ratelimit(p->output, 1000000, MAX_READS);
 	log_info("ulsp %s: started as process %d", p->name, pid);

@@ -24,6 +24,7 @@ enum {
 	ULSP_BACKOFF_MAX_MS = 30000,
 	ULSP_STABLE_MS = 10000, /* a run this long makes the next back-off short again */
 	ULSP_STOP_MS = 5000,	/* from SIGTERM to SIGKILL */
+	ULSP_LOG_LINES = 100,	/* of its stderr, each second; the rest is counted */
 };
 
 struct supervisor;
@@ -52,6 +53,8 @@ struct supervised {
 	sd_event_source *child, *timer, *output;
 	char line[1024]; /* of its stderr, not complete yet */
 	size_t line_bytes;
+	uint64_t lines_since_us; /* the second in which lines were counted */
+	unsigned lines, lines_dropped;
 };
 
 struct supervisor {

@@ -126,3 +126,25 @@ load
 plain_is_up() { [ "$(field liar pid)" != 0 ] && grep -q plain "/proc/$(field liar pid)/cmdline"; }
 until_true 5 plain_is_up
 is "another program in its place starts at zero" "starting 0 0" "$(field liar state) $(field liar received) $(field liar verdicts)"
+
+# ---- one that floods the log, and colours it ----
+cat >"$TMP/spammer" <<'E2'
+#!/usr/bin/python3
+import signal, sys
+sys.stderr.write("red \x1b[31m tab\t \x07 <0>fake\n")
+for i in range(5000): sys.stderr.write("spam %d\n" % i)
+sys.stderr.flush()
+signal.pause()
+E2
+chmod 755 "$TMP/spammer"
+sed "s|^ulsp plain .*|ulsp spammer { exec \"$TMP/spammer\" }|" "$TMP/first.ulsp" >"$TMP/policy.ulsp"
+load
+until_true 5 grep -q 'spammer: spam 50' "$TMP/ulspd.log"
+sleep 1.2
+ctl ulsp restart spammer >/dev/null
+said() { grep -q 'spammer: [0-9]* lines more, dropped' "$TMP/ulspd.log"; }
+is "the log says how many lines it dropped" 0 "$(until_true 5 said; echo $?)"
+like "and has some hundreds of 10000 at most" '^[1-9][0-9]{1,2}$' "$(grep -c 'spammer: spam' "$TMP/ulspd.log")"
+is "without control characters" 0 "$(grep -cP '[\x00-\x08\x0b-\x1f\x7f]' "$TMP/ulspd.log")"
+like "but with what they were" 'spammer: red \\x1b\[31m tab	 \\x07 <0>fake' "$(cat "$TMP/ulspd.log")"
+like "a log in a file has the time and the level" '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z ulspd: warning: spammer: ' "$(cat "$TMP/ulspd.log")"
