@@ -12,6 +12,7 @@ static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 	struct ulsp_cache minute = {.size = sizeof(minute), .ttl_ms = 60000};
 	struct sockaddr_storage to;
 
+	(void)u, (void)ctx;
 	if (!ulsp_is_ask(m))
 		return 0;
 	if (!ulsp_remote(m, &to) && ((struct sockaddr_in *)&to)->sin_port == htons(443))

@@ -10,12 +10,15 @@ static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 	char line[ULSP_LINE_BYTES];
 	int r = ulsp_json(m, line, sizeof(line));
 
+	(void)u, (void)ctx;
 	return r < 0 ? r : puts(line) < 0 || fflush(stdout) ? -1 : 0;
 }
 
 static void on_loss(struct ulsp *u, const char *group, uint64_t lost, uint64_t total, void *ctx)
 {
-	fprintf(stderr, "%s: %llu messages lost\n", group, (unsigned long long)lost);
+	(void)u, (void)ctx;
+	fprintf(stderr, "%s: %llu messages lost, %llu so far\n", group, (unsigned long long)lost,
+		(unsigned long long)total);
 }
 
 int main(void)

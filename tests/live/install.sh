@@ -14,7 +14,7 @@ is "make install DESTDIR" 0 "$(make -s install DESTDIR="$TMP/dest" PREFIX=/usr >
 export PKG_CONFIG_PATH=$PFX/lib/pkgconfig
 make -s all >/dev/null 2>&1
 for x in logger firewall; do
-	is "examples/$x.c builds by one line" 0 "$(cc -Wall -Werror "examples/$x.c" $(pkg-config --cflags --libs ulsp) -Wl,-rpath,"$PFX/lib" -o "$TMP/$x" >"$TMP/cc.out" 2>&1; echo $?)"
+	is "examples/$x.c builds by one line" 0 "$(cc -Wall -Wextra -Werror "examples/$x.c" $(pkg-config --cflags --libs ulsp) -Wl,-rpath,"$PFX/lib" -o "$TMP/$x" >"$TMP/cc.out" 2>&1; echo $?)"
 	sed 's/^/# /' "$TMP/cc.out"
 	is "examples/$x.c has at most 30 lines of code" 1 "$(($(grep -cvE '^\s*($|/\*|\*|//)' "examples/$x.c") <= 30))"
 done
