@@ -283,6 +283,11 @@ static int remove_below(const struct cgroup_root *root, const char *path, int de
 	return unlinkat(root->fd, path, AT_REMOVEDIR) && errno != ENOENT ? -errno : 0;
 }
 
+int cgroup_prune(const struct cgroup_root *root, const char *path)
+{
+	return *path ? remove_below(root, path, 0) : -EINVAL;
+}
+
 int cgroup_remove(const struct cgroup_root *root, const char *path, int timeout_ms)
 {
 	const struct timespec step = {.tv_nsec = 2000000};

@@ -32,6 +32,8 @@ int cgroup_id(int fd, uint64_t *ret);
 int cgroup_path(const struct cgroup_root *root, uint64_t id, char *buf, size_t bytes);
 /* Makes the cgroup and its parents, mode 0755. */
 int cgroup_make(const struct cgroup_root *root, const char *path);
+/* Removes a cgroup and those below as far as nobody is in them; -EBUSY: somebody is. */
+int cgroup_prune(const struct cgroup_root *root, const char *path);
 /* Kills what is in a cgroup and below, without waiting. */
 void cgroup_kill(const struct cgroup_root *root, const char *path);
 /*

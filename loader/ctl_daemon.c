@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* ulspctl version, shutdown: the daemon itself. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include "cgroups.h"
 #include "cleanup.h"
 #include "ctl.h"
 #include "pins.h"
@@ -46,6 +51,35 @@ int cmd_version(struct ctl *c, int argc, char **argv)
 	return CTL_OK;
 }
 
+/* Empty ones; what runs goes on without a policy, as the pins are gone. */
+static void remove_cgroups(const char *instance)
+{
+	const char *below = getenv("ULSP_CGROUP_ROOT");
+	struct cgroup_root root = {.fd = -1};
+	char path[PATH_MAX];
+
+	if (cgroup_root_open(below && *below ? below : NULL, &root, NULL))
+		return;
+	snprintf(path, sizeof(path), "ulsp/%s", instance);
+	cgroup_prune(&root, path);
+	unlinkat(root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
+	cgroup_root_close(&root);
+}
+
+/* Unless a daemon has just started: then the lock is its own. */
+static void remove_run_dir(const char *instance)
+{
+	char path[PATH_MAX];
+	scoped(scope_close) int lock = -1;
+
+	if (instance_run_dir(instance, path, sizeof(path) - sizeof("/lock")))
+		return;
+	strcat(path, "/lock");
+	lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (lock >= 0 && !flock(lock, LOCK_EX | LOCK_NB))
+		instance_remove_run_dir(instance);
+}
+
 /* Without a daemon the pins are still in force: take them down here. */
 static int shutdown_pins(struct ctl *c)
 {
@@ -63,6 +97,8 @@ static int shutdown_pins(struct ctl *c)
 				c->instance);
 	if (instance_destroy(c->instance, &e))
 		return ctl_fail(c, "%s", e.text);
+	remove_cgroups(c->instance);
+	remove_run_dir(c->instance);
 	if (c->json)
 		puts("{\"ok\":true,\"daemon\":false}");
 	else

@@ -233,13 +233,7 @@ static void remove_run_cgroups(struct daemon *d)
 	if (n > 0 && (size_t)n < sizeof(path) && d->options.ephemeral)
 		cgroup_remove(&d->root, path, 2000);
 	else
-		for (size_t i = 0; d->now && i < d->now->n; i++) {
-			if (!run_cgroup(d->instance, d->now->groups[i].policy->name, path,
-					sizeof(path)))
-				unlinkat(d->root.fd, path, AT_REMOVEDIR);
-		}
-	snprintf(path, sizeof(path), "ulsp/%s", d->options.instance);
-	unlinkat(d->root.fd, path, AT_REMOVEDIR);
+		cgroup_prune(&d->root, path); /* where programs go on, their cgroups stay */
 	unlinkat(d->root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
 }
 
@@ -250,21 +244,6 @@ static void rmdir_parent(const char *path)
 
 	if (parent)
 		rmdir(parent);
-}
-
-/* The socket is gone already; what a refused program's log needs stays. */
-static void remove_run_files(const char *instance)
-{
-	static const char *const files[] = {"lock", "log"};
-	char dir[PATH_MAX], path[PATH_MAX + 8];
-
-	if (instance_run_dir(instance, dir, sizeof(dir)))
-		return;
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		unlink(path);
-	}
-	rmdir(dir);
 }
 
 static void answer_last(struct daemon *d, int error, const struct err *e)
@@ -301,7 +280,7 @@ void daemon_close(struct daemon **dp)
 	if (destroy) { /* locked until all is gone */
 		r = instance_destroy(d->options.instance, &e);
 		rmdir_parent(d->instance->pin_dir);
-		remove_run_files(d->options.instance);
+		instance_remove_run_dir(d->options.instance);
 	}
 	if (r)
 		log_error("%s", e.text);

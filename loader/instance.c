@@ -5,7 +5,9 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -467,4 +469,18 @@ int instance_file_slot(struct instance *i, const char *name, uint16_t *ret, stru
 	}
 	return err_set(e, -ENOSPC, "no room for the name of %s: an instance has %d policy files",
 		       name, ULSP_MAX_FILES);
+}
+
+void instance_remove_run_dir(const char *name)
+{
+	static const char *const files[] = {"lock", "log", "control"};
+	char dir[PATH_MAX], path[PATH_MAX + 8];
+
+	if (instance_run_dir(name, dir, sizeof(dir)))
+		return;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	rmdir(dir);
 }

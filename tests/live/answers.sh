@@ -52,3 +52,21 @@ mkfifo "$TMP/fifo.ulsp"
 like "a policy that is a FIFO" 'not a regular file' "$(ctl check "$TMP/fifo.ulsp" 2>&1)"
 like "values without braces" "stand in braces" "$(echo 'group g { allow connect tcp to any port 80, 443  default deny }' | ctl check - 2>&1)"
 is "doctor without root is one line" 1 "$(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$BIN/ulspctl" doctor 2>&1 | wc -l)"
+
+# the end leaves nothing: with the daemon, and after one that was killed
+left() { ls -d "$CG2/ulsp/$ID" "$ULSP_RUN_DIR/$ID" "/sys/fs/bpf/ulsp/$ID" 2>/dev/null; }
+ctl run -g web -- true
+mkdir "$CG2/ulsp/$ID/web/empty"
+ctl shutdown >/dev/null
+wait "$DAEMON"
+DAEMON=
+is "shutdown leaves nothing" "" "$(left)"
+start_daemon --policy "$P"
+ctl run -g web -- true
+mkdir "$CG2/ulsp/$ID/web/empty"
+stop_daemon KILL
+until_true 5 test -z "$(cat "$CG2/ulsp/$ID/ulsp.d/logger/cgroup.procs")"
+like "control: a killed daemon leaves what is enforced" "bpf/ulsp/$ID" "$(left)"
+sleep 0.5
+ctl shutdown >/dev/null
+is "shutdown without a daemon leaves nothing either" "" "$(left)"
