@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "ctl.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 #include "cleanup.h"
 #include "diag_json.h"
+#include "pins.h"
+#include "probe.h"
 
 enum { MAX_LINE_BYTES = 64 << 20 }; /* of an answer: a policy's text with its sets expanded */
 
@@ -54,6 +57,36 @@ long long ctl_get_int(struct json_object *o, const char *key)
 	return json_object_get_int64(ctl_get(o, key));
 }
 
+/* The generation that is pinned; 0: none, or this user can't see it. */
+static uint32_t pinned_generation(const char *instance)
+{
+	scoped(scope_free) char *escaped = pin_escape(instance), *path = NULL;
+	scoped(scope_close) int fd = -1;
+	struct ulsp_meta meta = {0};
+	char bpffs[PATH_MAX];
+	uint32_t zero = 0;
+
+	if (!escaped || geteuid() || probe_bpffs(bpffs, sizeof(bpffs)))
+		return 0;
+	path = pin_path("%s/ulsp/%s/meta", bpffs, escaped);
+	fd = path ? pin_open(path) : -1;
+	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &meta) || meta.abi != ULSP_ABI)
+		return 0;
+	return meta.generation;
+}
+
+static int no_daemon(const char *instance, const char *path, struct err *e)
+{
+	uint32_t generation = pinned_generation(instance);
+
+	if (generation)
+		return err_set(e, -ENOTCONN,
+			       "no ulspd runs for instance %s; generation %u stays enforced",
+			       instance, generation);
+	return err_set(e, -ENOTCONN, "no ulspd runs for instance %s (nothing listens on %s)",
+		       instance, path);
+}
+
 int ctl_connect(const char *instance, int *ret_fd, struct err *e)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -69,9 +102,7 @@ int ctl_connect(const char *instance, int *ret_fd, struct err *e)
 	if (connect(fd, (struct sockaddr *)&un, sizeof(un))) {
 		r = -errno;
 		if (r == -ENOENT || r == -ECONNREFUSED)
-			return err_set(e, -ENOTCONN,
-				       "no ulspd runs for instance %s (nothing listens on %s)",
-				       instance, un.sun_path);
+			return no_daemon(instance, un.sun_path, e);
 		if (r == -EACCES || r == -EPERM)
 			return err_set(e, r, "%s: %m (only root may control ulspd: use sudo)",
 				       un.sun_path);

@@ -68,5 +68,8 @@ stop_daemon KILL
 until_true 5 test -z "$(cat "$CG2/ulsp/$ID/ulsp.d/logger/cgroup.procs")"
 like "control: a killed daemon leaves what is enforced" "bpf/ulsp/$ID" "$(left)"
 sleep 0.5
+said="no ulspd runs for instance $ID; generation [1-9][0-9]* stays enforced"
+like "group list says so" "$said" "$(ctl group list 2>&1)"
+like "and doctor" "policy: $said" "$(ctl doctor)"
 ctl shutdown >/dev/null
 is "shutdown without a daemon leaves nothing either" "" "$(left)"
