@@ -189,8 +189,8 @@ struct ulsp_page {
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull
 /* The second of grace is for clocks of two CPUs, which may differ a little. */
 #define ULSP_HEARTBEAT_FRESH(beat, now)                                                            \
-	((beat) && (now) + ULSP_HEARTBEAT_NS - (beat) <=                                           \
-			   ULSP_HEARTBEAT_STALE_NS + ULSP_HEARTBEAT_NS)
+	((beat) &&                                                                                 \
+	 (now) + ULSP_HEARTBEAT_NS - (beat) <= ULSP_HEARTBEAT_STALE_NS + ULSP_HEARTBEAT_NS)
 
 /* Group control: one per group, mmapped; programs read mode and watch. */
 enum { ULSP_MODE_ENFORCE = 0, ULSP_MODE_AUDIT = 1 };

@@ -247,8 +247,7 @@ static void compare_ulsp(const struct pol_policy *old, const struct pol_policy *
 }
 
 static struct json_object *compare_policies(const struct pol_policy *old,
-					    const struct pol_policy *new,
-					    struct json_object *modes)
+					    const struct pol_policy *new, struct json_object *modes)
 {
 	struct json_object *report = json_object_new_array();
 

@@ -233,7 +233,7 @@ static void remove_run_cgroups(struct daemon *d)
 	if (n > 0 && (size_t)n < sizeof(path) && d->options.ephemeral)
 		cgroup_remove(&d->root, path, 2000);
 	else
-		cgroup_prune(&d->root, path); /* where programs go on, their cgroups stay */
+		cgroup_prune(&d->root, path);	    /* where programs go on, their cgroups stay */
 	unlinkat(d->root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
 }
 

@@ -340,8 +340,8 @@ void enforced_coverage(const struct enforced *en, struct members *m, struct pol_
 	pol_diags_use(ret, en->compiled->policy);
 	r = members_find(m, en->compiled->policy, &list, &e);
 	if (r || (*en->trouble && !list.over))
-		pol_diag_add(ret, POL_WARNING, NULL,
-			     "cgroups that match may not be enforced: %s", r ? e.text : en->trouble);
+		pol_diag_add(ret, POL_WARNING, NULL, "cgroups that match may not be enforced: %s",
+			     r ? e.text : en->trouble);
 	for (size_t n = 0; n < list.nlines; n++) {
 		const struct member_line *line = &list.lines[n];
 

@@ -46,7 +46,8 @@ struct instance {
 /* The run directory of an instance: $ULSP_RUN_DIR or /run/ulsp, and its name. */
 int instance_run_dir(const char *name, char *buf, size_t bytes);
 
-/* After instance_destroy(): the lock and the log, and the directory unless something else is in it. */
+/* After instance_destroy(): the lock and the log, and the directory unless something else is in it.
+ */
 void instance_remove_run_dir(const char *name);
 
 /* -EBUSY: another daemon runs the instance.  -EEXIST: pins of another ABI version (text says how to

@@ -20,11 +20,16 @@
 #include "ulsp_lsm.skel.h"
 
 static const char *const map_names[LSM_MAPS] = {
-	[LSM_TASK_TAGS] = "task_tags",	   [LSM_SK_TAGS] = "sk_tags",
-	[LSM_SK_EXEC] = "sk_exec",	   [LSM_INODE_TAGS] = "inode_tags",
-	[LSM_OBJECT_TAGS] = "object_tags", [LSM_TGID_TAGS] = "tgid_tags",
-	[LSM_CGROUP_TAGS] = "cgroup_tags", [LSM_EXEC_TAGS] = "exec_tags",
-	[LSM_CONFINE] = "confine",	   [LSM_GUARDED] = "guarded",
+	[LSM_TASK_TAGS] = "task_tags",
+	[LSM_SK_TAGS] = "sk_tags",
+	[LSM_SK_EXEC] = "sk_exec",
+	[LSM_INODE_TAGS] = "inode_tags",
+	[LSM_OBJECT_TAGS] = "object_tags",
+	[LSM_TGID_TAGS] = "tgid_tags",
+	[LSM_CGROUP_TAGS] = "cgroup_tags",
+	[LSM_EXEC_TAGS] = "exec_tags",
+	[LSM_CONFINE] = "confine",
+	[LSM_GUARDED] = "guarded",
 	[LSM_TAGGER] = "tagger_knobs",
 	[LSM_UNIX_PATHS] = "unix_paths",
 	[LSM_GUARDED_INODES] = "guarded_inodes",

@@ -40,7 +40,7 @@ enum { LSM_LOOPBACK_HOOKS = 4 };
 
 struct lsm {
 	int map[LSM_MAPS];
-	int iterator[LSM_ITERATORS]; /* links */
+	int iterator[LSM_ITERATORS];	  /* links */
 	int loopback[LSM_LOOPBACK_HOOKS]; /* programs */
 };
 

@@ -338,7 +338,8 @@ static int tag_running(const struct lsm *l, int left, struct err *e)
 int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
 	     const struct enforced *en, int left, struct err *e)
 {
-	scoped(wanted_fini) struct wanted paths = {.key = sizeof(struct ulsp_unix_path), .value = 4};
+	scoped(wanted_fini) struct wanted paths = {.key = sizeof(struct ulsp_unix_path),
+						   .value = 4};
 	scoped(wanted_fini) struct wanted confine = {.key = 4,
 						     .value = sizeof(struct ulsp_confine)};
 	scoped(wanted_fini) struct wanted execs = {.key = sizeof(struct ulsp_exec_key), .value = 8};

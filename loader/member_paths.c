@@ -43,9 +43,9 @@ int member_paths_check(const struct pol_policy *p, const char *root, struct pol_
 					     "write \"%s\"",
 					     root, meant);
 			else if (meant)
-				pol_diag_add(
-					diags, POL_ERROR, &m->loc,
-					"the root cgroup can't be a member: name a cgroup below it");
+				pol_diag_add(diags, POL_ERROR, &m->loc,
+					     "the root cgroup can't be a member: name a cgroup "
+					     "below it");
 			else if (!m->exec && below(m->path, SYSFS_CGROUP))
 				pol_diag_add(diags, POL_ERROR, &m->loc,
 					     "a cgroup's path is relative to the cgroup2 root%s%s: "

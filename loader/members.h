@@ -35,7 +35,7 @@ struct member_list {
 		const struct pol_member *by;
 		size_t group, matched; /* cgroups, also those that another line names */
 		size_t over;	       /* of these, what MEMBERS_MAX left out of `v` */
-	} *lines;
+	} * lines;
 	size_t nlines, over; /* in all */
 };
 void member_list_fini(struct member_list *l);

@@ -56,8 +56,7 @@ void add_diags(struct json_object *o, const struct pol_diags *a, const struct po
 	struct json_object *list = diags_to_json(a), *more = diags_to_json(b);
 
 	for (size_t i = 0; i < json_object_array_length(more); i++)
-		json_object_array_add(list,
-				      json_object_get(json_object_array_get_idx(more, i)));
+		json_object_array_add(list, json_object_get(json_object_array_get_idx(more, i)));
 	json_object_put(more);
 	json_object_object_add(o, "diagnostics", list);
 }
@@ -120,8 +119,7 @@ static int request_policy(const struct request *r)
 	for (size_t i = 0; i < r->d->now->n; i++) {
 		const struct group *g = &r->d->now->groups[i];
 
-		add_string(modes, g->policy->name,
-			   mode_word(r->d->instance->group[g->slot].mode));
+		add_string(modes, g->policy->name, mode_word(r->d->instance->group[g->slot].mode));
 	}
 	return 0;
 }

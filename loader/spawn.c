@@ -263,8 +263,9 @@ pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n == sizeof(f)) {
 		waitpid(pid, NULL, 0);
-		return err_set(e, strcmp(f.stage, joining) ? -f.error : -EXDEV, "%s: %.*s as user %s: %s", p->exe, (int)sizeof(f.stage),
-			       f.stage, s->user, strerror(f.error));
+		return err_set(e, strcmp(f.stage, joining) ? -f.error : -EXDEV,
+			       "%s: %.*s as user %s: %s", p->exe, (int)sizeof(f.stage), f.stage,
+			       s->user, strerror(f.error));
 	}
 	*ret_stderr = TAKE_FD(out_read);
 	return pid;

@@ -537,9 +537,7 @@ const char *supervised_state(const struct supervised *p)
 	int on = SD_EVENT_OFF;
 
 	if (p->pid)
-		return !beat				    ? "starting"
-		       : ULSP_HEARTBEAT_FRESH(beat, now) ? "running"
-							    : "silent";
+		return !beat ? "starting" : ULSP_HEARTBEAT_FRESH(beat, now) ? "running" : "silent";
 	if (p->timer)
 		sd_event_source_get_enabled(p->timer, &on);
 	return on == SD_EVENT_OFF ? "stopped" : "backing-off";

@@ -436,7 +436,8 @@ static void undo(struct transaction *t)
 		if (t->ulsp_new[t->nulsps])
 			supervisor_drop(t->d->supervisor, supervisor_find(t->d->supervisor, name));
 	}
-	if (t->isolated && t->d->lsm && lsm_sync(t->d->lsm, i, &t->d->root, t->old, LSM_NONE_LEFT, &e))
+	if (t->isolated && t->d->lsm &&
+	    lsm_sync(t->d->lsm, i, &t->d->root, t->old, LSM_NONE_LEFT, &e))
 		log_error("undoing the load: %s", e.text);
 }
 

@@ -241,8 +241,8 @@ struct pol_env {
 	int (*exe)(void *ctx, const char *path, uint32_t *ret_dev, uint64_t *ret_ino);
 	const uint8_t *ring_of_ulsp; /* by index in pol_policy.ulsps */
 	const uint16_t *file_index;  /* file array slot by index in pol_policy.files; NULL: same */
-	bool lsm;	     /* BPF LSM enforces isolation, tags and socket families */
-	const char *lsm_why; /* why not; NULL: it was not looked at */
+	bool lsm;		     /* BPF LSM enforces isolation, tags and socket families */
+	const char *lsm_why;	     /* why not; NULL: it was not looked at */
 	bool exe_may_miss; /* an executable that is gone matches nothing, with a warning: for a
 			    * policy whose tables are in the kernel already */
 	size_t merge_max;  /* port intervals that one part of a table may have instead of several

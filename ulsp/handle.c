@@ -192,16 +192,15 @@ static void track(struct ulsp *u, const struct ulsp_msg *m)
 
 static bool op_valid(uint8_t op)
 {
-	return op < ULSP_OP_COUNT ||
-	       (op >= ULSP_OP_REACH && op < ULSP_OP_REACH + ULSP_REACH_COUNT);
+	return op < ULSP_OP_COUNT || (op >= ULSP_OP_REACH && op < ULSP_OP_REACH + ULSP_REACH_COUNT);
 }
 
 /* The kernel wrote it; checked all the same, since all that follows indexes with it. */
 static bool message_valid(const struct ulsp_msg *m)
 {
-	return m->abi == ULSP_ABI && m->seq && op_valid(m->op) &&
-	       m->proto < ULSP_PROTO_COUNT && m->group < ULSP_MAX_GROUPS &&
-	       m->file < ULSP_MAX_FILES && (m->family == 0 || m->family == 4 || m->family == 6) &&
+	return m->abi == ULSP_ABI && m->seq && op_valid(m->op) && m->proto < ULSP_PROTO_COUNT &&
+	       m->group < ULSP_MAX_GROUPS && m->file < ULSP_MAX_FILES &&
+	       (m->family == 0 || m->family == 4 || m->family == 6) &&
 	       (m->verdict == ULSP_VERDICT_ALLOW || m->verdict == ULSP_VERDICT_DENY) &&
 	       m->error <= 0 && m->error >= -4095 && !m->reserved;
 }
