@@ -123,13 +123,24 @@ static const char *path_of(struct monitor *m, uint64_t id)
 	return m->paths[at].path;
 }
 
+/* By slot plus one, as messages of reaches have it. */
+static const char *group_by(const struct monitor *m, uint32_t slot)
+{
+	return slot && slot <= ULSP_MAX_GROUPS ? m->instance->group[slot - 1].name : NULL;
+}
+
 /* Format once for each form that somebody wants. */
 static void hand_out(struct monitor *m, const struct ulsp_msg *msg)
 {
 	char lines[2][ULSP_FORMAT_BYTES + 1];
 	int bytes[2] = {0, 0};
-	const char *file = msg->file < ULSP_MAX_FILES ? m->instance->file[msg->file] : NULL;
-	const char *group = m->instance->group[msg->group].name;
+	const struct ulsp_names names = {
+		.group = m->instance->group[msg->group].name,
+		.file = msg->file < ULSP_MAX_FILES ? m->instance->file[msg->file] : NULL,
+		.cgroup = path_of(m, msg->cgroup),
+		.actor = group_by(m, ulsp_actor_slot(msg)),
+		.target = group_by(m, ulsp_target_slot(msg)),
+	};
 
 	for (struct watcher *w = m->watchers; w; w = w->next) {
 		char *line = lines[w->json];
@@ -138,8 +149,8 @@ static void hand_out(struct monitor *m, const struct ulsp_msg *msg)
 		if (!wants(w, msg->group))
 			continue;
 		if (!*n) {
-			*n = (w->json ? ulsp_format_json : ulsp_format_text)(
-				msg, group, file, path_of(m, msg->cgroup), line, ULSP_FORMAT_BYTES);
+			*n = (w->json ? ulsp_format_json : ulsp_format_text)(msg, &names, line,
+									     ULSP_FORMAT_BYTES);
 			if (*n > 0)
 				line[(*n)++] = '\n';
 		}

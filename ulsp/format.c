@@ -357,17 +357,39 @@ static void put_json_bool(struct out *o, const char *name, int value)
 	puts_to(o, value ? "true" : "false");
 }
 
-/* Whom it was to reach; 0: not known, or no process. */
-static uint32_t target_of(const struct ulsp_msg *m)
+static struct ulsp_reach_peer end_of(const struct ulsp_msg *m, const uint8_t *at)
 {
-	struct ulsp_reach_peer peer;
+	struct ulsp_reach_peer peer = {0};
 
-	memcpy(&peer, m->remote, sizeof(peer));
-	return peer.tgid;
+	if (m->op >= ULSP_OP_REACH)
+		memcpy(&peer, at, sizeof(peer));
+	return peer;
 }
 
-int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
-			const char *file, const char *cgroup, char *buf, size_t bytes)
+uint32_t ulsp_actor_slot(const struct ulsp_msg *m)
+{
+	return end_of(m, m->local).group;
+}
+
+uint32_t ulsp_target_slot(const struct ulsp_msg *m)
+{
+	return end_of(m, m->remote).group;
+}
+
+uint32_t ulsp_target_tgid(const struct ulsp_msg *m)
+{
+	return end_of(m, m->remote).tgid;
+}
+
+static void put_json_reach(struct out *o, const struct ulsp_msg *m, const struct ulsp_names *n)
+{
+	put_json_text(o, ",\"actor_group\":", n->actor);
+	put_json_text(o, ",\"target_group\":", n->target);
+	put_json_number(o, ",\"target_tgid\":", ulsp_target_tgid(m));
+}
+
+int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const struct ulsp_names *n,
+			char *buf, size_t bytes)
 {
 	char time[ULSP_TIME_BYTES], error[16], rule[ULSP_PATH_BYTES + 16];
 	char remote[ULSP_ENDPOINT_BYTES], local[ULSP_ENDPOINT_BYTES];
@@ -378,7 +400,7 @@ int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 
 	memcpy(comm, m->comm, ULSP_COMM_BYTES);
 	ulsp_format_time(realtime_ns, time);
-	ulsp_format_rule(m, file, rule, sizeof(rule));
+	ulsp_format_rule(m, n->file, rule, sizeof(rule));
 	if (has_remote)
 		ulsp_format_endpoint(m->family, m->remote, m->remote_port, remote);
 	if (has_local)
@@ -386,12 +408,12 @@ int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 
 	put_json_text(&o, "{\"time\":", time);
 	put_json_number(&o, ",\"seq\":", m->seq);
-	put_json_text(&o, ",\"group\":", group ? group : "");
+	put_json_text(&o, ",\"group\":", n->group ? n->group : "");
 	put_json_text(&o, ",\"op\":", ulsp_op_word(m->op));
 	put_json_text(&o, ",\"proto\":", reaches ? NULL : ulsp_proto_word(m->proto));
 	put_json_number(&o, ",\"ip_proto\":", m->ip_proto);
 	if (reaches)
-		put_json_number(&o, ",\"target_tgid\":", target_of(m));
+		put_json_reach(&o, m, n);
 	put_json_text(&o, ",\"remote\":", has_remote ? remote : NULL);
 	put_json_text(&o, ",\"local\":", has_local ? local : NULL);
 	put_json_text(&o, ",\"verdict\":", ulsp_verdict_word(m->verdict));
@@ -405,7 +427,7 @@ int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	put_json_number(&o, ",\"uid\":", m->uid);
 	put_json_number(&o, ",\"gid\":", m->gid);
 	put_json_text(&o, ",\"comm\":", comm);
-	put_json_text(&o, ",\"cgroup\":", cgroup);
+	put_json_text(&o, ",\"cgroup\":", n->cgroup);
 	put_json_number(&o, ",\"cgroup_id\":", m->cgroup);
 	put_json_number(&o, ",\"generation\":", m->generation);
 	put(&o, "}", 1);
@@ -426,8 +448,24 @@ static void put_text_endpoints(struct out *o, const struct ulsp_msg *m)
 	puts_to(o, incoming || !ulsp_has_remote(m) ? local : remote);
 }
 
-int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
-			const char *file, const char *cgroup, char *buf, size_t bytes)
+/* "process 4711 of web", "process 4711", "web" */
+static void put_text_target(struct out *o, const struct ulsp_msg *m, const struct ulsp_names *n)
+{
+	uint32_t tgid = ulsp_target_tgid(m);
+
+	if (tgid) {
+		puts_to(o, "process ");
+		put_number(o, tgid);
+		puts_to(o, n->target ? " of " : "");
+	}
+	if (n->target)
+		put_text_word(o, n->target);
+	else if (!tgid)
+		puts_to(o, "-");
+}
+
+int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const struct ulsp_names *n,
+			char *buf, size_t bytes)
 {
 	char time[ULSP_TIME_BYTES], error[16], rule[ULSP_PATH_BYTES + 16];
 	char comm[ULSP_COMM_BYTES + 1] = {0};
@@ -435,11 +473,11 @@ int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 
 	memcpy(comm, m->comm, ULSP_COMM_BYTES);
 	ulsp_format_time(realtime_ns, time);
-	ulsp_format_rule(m, file, rule, sizeof(rule));
+	ulsp_format_rule(m, n->file, rule, sizeof(rule));
 
 	puts_to(&o, time);
 	put(&o, " ", 1);
-	put_text_word(&o, group ? group : "");
+	put_text_word(&o, n->group ? n->group : "");
 	put(&o, " ", 1);
 	puts_to(&o, ulsp_verdict_word(m->verdict));
 	put(&o, " ", 1);
@@ -450,8 +488,7 @@ int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	puts_to(&o, ulsp_op_word(m->op));
 	put(&o, " ", 1);
 	if (m->op >= ULSP_OP_REACH) {
-		puts_to(&o, "of process ");
-		put_number(&o, target_of(m));
+		put_text_target(&o, m, n);
 	} else {
 		puts_to(&o, ulsp_proto_word(m->proto));
 		put(&o, " ", 1);
@@ -463,9 +500,9 @@ int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const cha
 	put_number(&o, m->tgid);
 	puts_to(&o, "] uid ");
 	put_number(&o, m->uid);
-	if (cgroup) {
+	if (n->cgroup) {
 		puts_to(&o, " in ");
-		put_text_word(&o, cgroup);
+		put_text_word(&o, n->cgroup);
 	}
 	puts_to(&o, " rule ");
 	put_text_word(&o, rule);
@@ -492,14 +529,12 @@ static int64_t realtime_of(const struct ulsp_msg *m)
 	return (int64_t)((uint64_t)m->time_ns + (uint64_t)offset);
 }
 
-int ulsp_format_json(const struct ulsp_msg *m, const char *group, const char *file,
-		     const char *cgroup, char *buf, size_t bytes)
+int ulsp_format_json(const struct ulsp_msg *m, const struct ulsp_names *n, char *buf, size_t bytes)
 {
-	return ulsp_format_json_at(m, realtime_of(m), group, file, cgroup, buf, bytes);
+	return ulsp_format_json_at(m, realtime_of(m), n, buf, bytes);
 }
 
-int ulsp_format_text(const struct ulsp_msg *m, const char *group, const char *file,
-		     const char *cgroup, char *buf, size_t bytes)
+int ulsp_format_text(const struct ulsp_msg *m, const struct ulsp_names *n, char *buf, size_t bytes)
 {
-	return ulsp_format_text_at(m, realtime_of(m), group, file, cgroup, buf, bytes);
+	return ulsp_format_text_at(m, realtime_of(m), n, buf, bytes);
 }

@@ -42,16 +42,29 @@ void ulsp_format_time(int64_t realtime_ns, char buf[ULSP_TIME_BYTES]);
 int ulsp_format_json_string(const char *s, char *buf, size_t bytes);
 
 /*
- * Return the length without the NUL; -ENOSPC: doesn't fit, and buf is "".  file: of the rule, NULL
- * or "": unknown; cgroup: path, NULL: unknown.  The plain forms take the clocks' offset of now.
+ * What a message has by number.  NULL: not known.  `actor` and `target` are the groups of the two
+ * processes where one would reach another (op >= ULSP_OP_REACH); NULL: in no group.
  */
-int ulsp_format_json(const struct ulsp_msg *m, const char *group, const char *file,
-		     const char *cgroup, char *buf, size_t bytes);
-int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
-			const char *file, const char *cgroup, char *buf, size_t bytes);
-int ulsp_format_text(const struct ulsp_msg *m, const char *group, const char *file,
-		     const char *cgroup, char *buf, size_t bytes);
-int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
-			const char *file, const char *cgroup, char *buf, size_t bytes);
+struct ulsp_names {
+	const char *group;
+	const char *file; /* of the rule; "" is unknown, too */
+	const char *cgroup;
+	const char *actor, *target;
+};
+/* Slot plus one of those two groups, 0: none; and the process that was to be reached, 0: none. */
+uint32_t ulsp_actor_slot(const struct ulsp_msg *m);
+uint32_t ulsp_target_slot(const struct ulsp_msg *m);
+uint32_t ulsp_target_tgid(const struct ulsp_msg *m);
+
+/*
+ * Return the length without the NUL; -ENOSPC: doesn't fit, and buf is "".  The plain forms take the
+ * clocks' offset of now.
+ */
+int ulsp_format_json(const struct ulsp_msg *m, const struct ulsp_names *n, char *buf, size_t bytes);
+int ulsp_format_json_at(const struct ulsp_msg *m, int64_t realtime_ns, const struct ulsp_names *n,
+			char *buf, size_t bytes);
+int ulsp_format_text(const struct ulsp_msg *m, const struct ulsp_names *n, char *buf, size_t bytes);
+int ulsp_format_text_at(const struct ulsp_msg *m, int64_t realtime_ns, const struct ulsp_names *n,
+			char *buf, size_t bytes);
 
 #endif

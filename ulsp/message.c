@@ -2,6 +2,7 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,14 +202,32 @@ uint32_t ulsp_cache_limit_ms(const struct ulsp_message *m)
 	return m->raw.cache_ms;
 }
 
-typedef int (*formatter)(const struct ulsp_msg *m, int64_t realtime_ns, const char *group,
-			 const char *file, const char *cgroup, char *buf, size_t bytes);
+pid_t ulsp_target_pid(const struct ulsp_message *m)
+{
+	return (pid_t)ulsp_target_tgid(&m->raw);
+}
+
+/* Of one of the two processes of a reach; after ulsp_close() its number. */
+static const char *group_by(const struct ulsp_message *m, uint32_t slot, char name[ULSP_NAME_BYTES])
+{
+	if (!slot || slot > ULSP_MAX_GROUPS)
+		return NULL;
+	if (m->u->backend)
+		m->u->backend->group_name(m->u, slot - 1, m->raw.generation, name);
+	else
+		snprintf(name, ULSP_NAME_BYTES, "#%u", slot - 1);
+	return name;
+}
+
+typedef int (*formatter)(const struct ulsp_msg *m, int64_t realtime_ns, const struct ulsp_names *n,
+			 char *buf, size_t bytes);
 
 static int format_with(formatter f, const struct ulsp_message *m, char *buf, size_t bytes)
 {
 	/* Half of a line at most, so that ULSP_LINE_BYTES always suffice. */
 	char file[ULSP_PATH_BYTES], cgroup[640];
-	int known;
+	char actor[ULSP_NAME_BYTES], target[ULSP_NAME_BYTES];
+	struct ulsp_names names = {.group = m->group, .file = file};
 
 	if (!buf || !bytes)
 		return -EINVAL;
@@ -220,9 +239,11 @@ static int format_with(formatter f, const struct ulsp_message *m, char *buf, siz
 			memcpy(file, m->rule, (size_t)(colon - m->rule));
 		file[colon ? colon - m->rule : 0] = '\0';
 	}
-	known = ulsp_cgroup(m, cgroup, sizeof(cgroup)) > 0;
-	return f(&m->raw, (int64_t)ulsp_time_ns(m), m->group, file, known ? cgroup : NULL, buf,
-		 bytes);
+	if (ulsp_cgroup(m, cgroup, sizeof(cgroup)) > 0)
+		names.cgroup = cgroup;
+	names.actor = group_by(m, ulsp_actor_slot(&m->raw), actor);
+	names.target = group_by(m, ulsp_target_slot(&m->raw), target);
+	return f(&m->raw, (int64_t)ulsp_time_ns(m), &names, buf, bytes);
 }
 
 int ulsp_json(const struct ulsp_message *m, char *buf, size_t bytes)

@@ -90,6 +90,11 @@ int ulsp_is_ask(const struct ulsp_message *m);		     /* 1: a verdict is wanted *
 int ulsp_is_audit(const struct ulsp_message *m);	     /* 1: recorded, not enforced */
 /* "file:line" of the deciding rule, "default", "implied", or "none": no rule was consulted. */
 const char *ulsp_rule(const struct ulsp_message *m);
+/*
+ * Isolation's messages (operation "signal", "ptrace", "unix", ...; always denials) have no protocol
+ * and addresses: the process that was to be reached; 0: none, or not known.
+ */
+pid_t ulsp_target_pid(const struct ulsp_message *m);
 pid_t ulsp_pid(const struct ulsp_message *m);  /* thread */
 pid_t ulsp_tgid(const struct ulsp_message *m); /* process; 0: unknown */
 uid_t ulsp_uid(const struct ulsp_message *m);

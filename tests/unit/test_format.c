@@ -12,7 +12,10 @@
 #include <cmocka.h>
 #include <json-c/json.h>
 
+#include "confine.h"
 #include "format.h"
+
+#define NAMES(g, f, c) ((struct ulsp_names){.group = (g), .file = (f), .cgroup = (c)})
 
 static struct ulsp_msg sample(void)
 {
@@ -59,7 +62,8 @@ static struct json_object *parse(const struct ulsp_msg *m, const char *group, co
 	struct json_object *o;
 	int n;
 
-	n = ulsp_format_json_at(m, 1767323045000000006, group, file, cgroup, buf, sizeof(buf));
+	n = ulsp_format_json_at(m, 1767323045000000006, &NAMES(group, file, cgroup), buf,
+				sizeof(buf));
 	assert_true(n > 0);
 	assert_int_equal(n, strlen(buf));
 	assert_null(strchr(buf, '\n'));
@@ -77,8 +81,9 @@ static void json(void **state)
 	char buf[ULSP_FORMAT_BYTES];
 
 	(void)state;
-	assert_true(ulsp_format_json_at(&m, 1767323045000000006, "web", "web.ulsp", "a/b.service",
-					buf, sizeof(buf)) > 0);
+	assert_true(ulsp_format_json_at(&m, 1767323045000000006,
+					&NAMES("web", "web.ulsp", "a/b.service"), buf,
+					sizeof(buf)) > 0);
 	assert_string_equal(
 		buf, "{\"time\":\"2026-01-02T03:04:05.000000006Z\",\"seq\":9,"
 		     "\"group\":\"web\",\"op\":\"connect\",\"proto\":\"tcp\",\"ip_proto\":6,"
@@ -95,8 +100,8 @@ static void text(void **state)
 	char buf[ULSP_FORMAT_BYTES];
 
 	(void)state;
-	assert_true(ulsp_format_text_at(&m, 1767323045000000006, "web", "web.ulsp", NULL, buf,
-					sizeof(buf)) > 0);
+	assert_true(ulsp_format_text_at(&m, 1767323045000000006, &NAMES("web", "web.ulsp", NULL),
+					buf, sizeof(buf)) > 0);
 	assert_string_equal(buf, "2026-01-02T03:04:05.000000006Z web deny ECONNREFUSED connect tcp "
 				 "192.0.2.1:443 by curl[11] uid 1000 rule web.ulsp:12");
 	m.op = ULSP_OP_ACCEPT;
@@ -107,7 +112,8 @@ static void text(void **state)
 	m.rule = m.line = 0;
 	m.reason = ULSP_REASON_DEFAULT;
 	m.flags = ULSP_MSG_AUDIT;
-	assert_true(ulsp_format_text_at(&m, 0, "web", "web.ulsp", "x y", buf, sizeof(buf)) > 0);
+	assert_true(ulsp_format_text_at(&m, 0, &NAMES("web", "web.ulsp", "x y"), buf, sizeof(buf)) >
+		    0);
 	assert_string_equal(buf, "1970-01-01T00:00:00.000000000Z web allow accept tcp "
 				 "192.0.2.1:443 -> 10.0.0.0:80 by curl[11] uid 1000 in x\\x20y "
 				 "rule default audit");
@@ -144,7 +150,8 @@ static void hostile_bytes(void **state)
 		o = parse(&m, names[i], names[i], names[i]);
 		assert_string_equal(text_of(o, "verdict"), "deny");
 		json_object_put(o);
-		n = ulsp_format_text_at(&m, 0, names[i], names[i], names[i], buf, sizeof(buf));
+		n = ulsp_format_text_at(&m, 0, &NAMES(names[i], names[i], names[i]), buf,
+					sizeof(buf));
 		assert_true(n > 0);
 		for (int j = 0; j < n; j++)
 			assert_true((unsigned char)buf[j] >= ' ' && buf[j] != 0x7f);
@@ -193,7 +200,7 @@ static void random_bytes(void **state)
 			name[j] = (char)rand_r(&seed);
 		name[63] = '\0';
 		json_object_put(parse(&m, name, name, name));
-		assert_true(ulsp_format_text(&m, name, name, name, buf, sizeof(buf)) > 0);
+		assert_true(ulsp_format_text(&m, &NAMES(name, name, name), buf, sizeof(buf)) > 0);
 	}
 }
 
@@ -201,15 +208,16 @@ static void too_small(void **state)
 {
 	struct ulsp_msg m = sample();
 	char *exact, buf[ULSP_FORMAT_BYTES];
-	int n = ulsp_format_json_at(&m, 0, "web", "f", "c", buf, sizeof(buf));
+	int n = ulsp_format_json_at(&m, 0, &NAMES("web", "f", "c"), buf, sizeof(buf));
 
 	(void)state;
 	assert_true(n > 0);
 	for (int size = 0; size <= n + 1; size++) {
 		exact = malloc((size_t)size + 1); /* a byte past it is the sanitizer's */
 		exact[size] = 'x';
-		assert_int_equal(ulsp_format_json_at(&m, 0, "web", "f", "c", exact, (size_t)size),
-				 size > n ? n : -ENOSPC);
+		assert_int_equal(
+			ulsp_format_json_at(&m, 0, &NAMES("web", "f", "c"), exact, (size_t)size),
+			size > n ? n : -ENOSPC);
 		if (size && size <= n)
 			assert_int_equal(exact[0], '\0');
 		assert_int_equal(exact[size], 'x');
@@ -230,8 +238,8 @@ static void worst_case_fits(void **state)
 	file[sizeof(file) - 1] = '\0';
 	memset(cgroup, 1, sizeof(cgroup));
 	cgroup[sizeof(cgroup) - 1] = '\0';
-	assert_true(ulsp_format_json(&m, group, file, cgroup, buf, sizeof(buf)) > 0);
-	assert_true(ulsp_format_text(&m, group, file, cgroup, buf, sizeof(buf)) > 0);
+	assert_true(ulsp_format_json(&m, &NAMES(group, file, cgroup), buf, sizeof(buf)) > 0);
+	assert_true(ulsp_format_text(&m, &NAMES(group, file, cgroup), buf, sizeof(buf)) > 0);
 }
 
 static void addresses(void **state)
@@ -362,16 +370,47 @@ static void now(void **state)
 	(void)state;
 	clock_gettime(CLOCK_MONOTONIC, &mono);
 	m.time_ns = (uint64_t)mono.tv_sec * 1000000000u + (uint64_t)mono.tv_nsec;
-	assert_true(ulsp_format_json(&m, "g", "f", NULL, buf, sizeof(buf)) > 0);
+	assert_true(ulsp_format_json(&m, &NAMES("g", "f", NULL), buf, sizeof(buf)) > 0);
 	o = json_tokener_parse(buf);
 	assert_non_null(strptime(text_of(o, "time"), "%Y-%m-%dT%H:%M:%S", &tm));
 	assert_in_range(timegm(&tm), before - 1, time(NULL) + 1);
 	json_object_put(o);
 }
 
+/* A process that would reach another: no protocol, both groups. */
+static void isolation(void **state)
+{
+	struct ulsp_msg m = {.seq = 1, .op = ULSP_OP_REACH + ULSP_REACH_SIGNAL, .line = 3};
+	struct ulsp_names n = {.group = "a", .file = "x.ulsp", .actor = "a", .target = "b"};
+	struct ulsp_reach_peer peer = {.tgid = 4711, .group = 2};
+	char buf[ULSP_FORMAT_BYTES];
+
+	(void)state;
+	m.verdict = ULSP_VERDICT_DENY;
+	m.error = -EPERM;
+	m.reason = ULSP_REASON_ISOLATED;
+	m.tgid = 12;
+	memcpy(m.comm, "sh", 3);
+	memcpy(m.remote, &peer, sizeof(peer));
+	peer = (struct ulsp_reach_peer){.tgid = 12, .group = 1};
+	memcpy(m.local, &peer, sizeof(peer));
+	assert_int_equal(ulsp_actor_slot(&m), 1);
+	assert_int_equal(ulsp_target_slot(&m), 2);
+	assert_true(ulsp_format_text_at(&m, 0, &n, buf, sizeof(buf)) > 0);
+	assert_string_equal(buf, "1970-01-01T00:00:00.000000000Z a deny EPERM signal process 4711 "
+				 "of b by sh[12] uid 0 rule x.ulsp:3 (isolated)");
+	assert_true(ulsp_format_json_at(&m, 0, &n, buf, sizeof(buf)) > 0);
+	assert_non_null(strstr(buf, "\"op\":\"signal\",\"proto\":null"));
+	assert_non_null(strstr(buf, "\"actor_group\":\"a\",\"target_group\":\"b\","
+				    "\"target_tgid\":4711"));
+	m.op = ULSP_OP_CONNECT; /* these are addresses then */
+	assert_int_equal(ulsp_target_slot(&m), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(isolation),
 		cmocka_unit_test(json),
 		cmocka_unit_test(text),
 		cmocka_unit_test(hostile_bytes),
