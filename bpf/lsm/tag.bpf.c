@@ -47,6 +47,56 @@ static __always_inline void set_tgid(__u32 tgid, __u64 tag)
 		bpf_map_delete_elem(&tgid_tags, &tgid);
 }
 
+/* ---- who is being prepared ---- */
+
+static __always_inline const struct inode *exe_of(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, mm, exe_file, f_inode);
+}
+
+static const char executor[] = "systemd-executor"; /* since systemd 255 */
+
+/* What process 1 runs to prepare a service: itself, or the executor that it has for that. */
+static __always_inline int prepares(const struct file *file, const struct inode *init)
+{
+	char name[sizeof(executor)];
+	const unsigned char *at;
+
+	if (BPF_CORE_READ(file, f_inode) == init)
+		return 1;
+	at = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	if (bpf_probe_read_kernel_str(name, sizeof(name), at) != sizeof(name))
+		return 0;
+	return !bpf_strncmp(name, sizeof(name), executor);
+}
+
+/*
+ * A child of process 1 that has not executed what it is to become: it sets up its own mounts and
+ * namespaces, which no member may.  Its groups are due at that execve.
+ */
+static __always_inline int being_prepared(const struct task_struct *task)
+{
+	const struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	const struct file *exe;
+
+	if (BPF_CORE_READ(parent, tgid) != 1)
+		return 0;
+	exe = BPF_CORE_READ(task, mm, exe_file);
+	return exe && prepares(exe, exe_of(parent));
+}
+
+/* What a cgroup gives a process. */
+static __always_inline void give(const struct task_struct *task, struct ulsp_task_tag *tag,
+				 __u64 by_cgroup)
+{
+	int full = 0;
+
+	if (!tag->all && being_prepared(task))
+		tag->pending = by_cgroup;
+	else
+		tag->all = tag_union(tag->all, by_cgroup, &full);
+}
+
 /* ---- birth and death ---- */
 
 SEC("lsm/task_alloc")
@@ -57,7 +107,7 @@ int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags
 	if (ret)
 		return ret;
 	mine = task_tag(bpf_get_current_task_btf());
-	if (!mine || !mine->all)
+	if (!mine || !(mine->all | mine->pending))
 		return 0;
 	/* A child that can't be tagged isn't born. */
 	if (set_tag(task, mine))
@@ -70,7 +120,6 @@ int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct ulsp_task_tag tag = {}, *have = task_tag(child);
 	__u64 theirs, ours;
-	int full = 0;
 
 	if (have)
 		tag = *have;
@@ -78,9 +127,8 @@ int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
 	ours = BPF_CORE_READ(parent, cgroups, dfl_cgrp, kn, id);
 	theirs = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
 	if (ours != theirs) {
-		tag.all = tag_union(tag.all, cgroup_tag(BPF_CORE_READ(child, cgroups, dfl_cgrp)),
-				    &full);
-		if (tag.all && (!have || have->all != tag.all))
+		give(child, &tag, cgroup_tag(BPF_CORE_READ(child, cgroups, dfl_cgrp)));
+		if (tag.all | tag.pending)
 			set_tag(child, &tag);
 	}
 	if (tag.all && child->pid == child->tgid)
@@ -103,7 +151,6 @@ int BPF_PROG(tag_move, struct cgroup *to, const char *path, struct task_struct *
 {
 	struct ulsp_task_tag tag = {}, *have = task_tag(task);
 	__u64 by_cgroup = cgroup_tag(to);
-	int full = 0;
 
 	if (!have && !by_cgroup)
 		return 0;
@@ -112,7 +159,8 @@ int BPF_PROG(tag_move, struct cgroup *to, const char *path, struct task_struct *
 	/* By somebody outside: what the old cgroup gave ends. */
 	if (!my_tag())
 		tag.all = tag.exec;
-	tag.all = tag_union(tag.all, by_cgroup, &full);
+	tag.pending = 0;
+	give(task, &tag, by_cgroup);
 	set_tag(task, &tag);
 	set_tgid(task->tgid, tag.all);
 	return 0;
@@ -138,6 +186,10 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 		return 0;
 	if (have)
 		tag = *have;
+	if (tag.pending && !prepares(bprm->file, exe_of(BPF_CORE_READ(task, real_parent)))) {
+		tag.all = tag_union(tag.all, tag.pending, &full);
+		tag.pending = 0;
+	}
 	tag.all = tag_union(tag.all, by_file, &full);
 	tag.exec = tag_union(tag.exec, by_file, &full);
 	if (full || set_tag(task, &tag))
@@ -223,8 +275,9 @@ int tag_tasks(struct bpf_iter__task *ctx)
 		tag.all = still_valid(have->all);
 		tag.exec = tag_union(tag.exec, still_valid(have->exec), &full);
 	}
-	tag.all = tag_union(tag_union(tag.all, by_cgroup, &full), tag.exec, &full);
-	if (!tag.all && !have)
+	tag.all = tag_union(tag.all, tag.exec, &full);
+	give(task, &tag, by_cgroup);
+	if (!(tag.all | tag.pending) && !have)
 		return 0;
 	set_tag(task, &tag);
 	if (task->pid == task->tgid)

@@ -63,7 +63,7 @@ CHILDREN+=("$!")
 sleep 1
 in_group bash -c "$(declare -f try_kill); try_kill $outsider" >/dev/null
 until_true 5 grep -q '"op":"signal"' "$TMP/messages"
-like "a denial is a message" '"op":"signal".*"target_tgid":'"$outsider"',.*"errno":"EPERM","reason":"isolated","rule":".*policy.ulsp:3"' "$(cat "$TMP/messages")"
+like "a denial is a message" '"op":"signal".*"actor_group":"a","target_group":null,"target_tgid":'"$outsider"',.*"errno":"EPERM","reason":"isolated","rule":".*policy.ulsp:3"' "$(cat "$TMP/messages")"
 like "and counted" '"signal": *[1-9]' "$(ctl stats -j)"
 
 ctl group mode a audit >/dev/null
@@ -138,6 +138,20 @@ socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15); print('ok')")"
 is "nor remove the policy's pins" 1 "$(in_group rm -rf "/sys/fs/bpf/ulsp/$ID/lsm" >/dev/null 2>&1; echo $?)"
 is "nor the control socket" 1 "$(in_group rm -f "$ULSP_RUN_DIR/$ID/control" >/dev/null 2>&1; echo $?)"
 is "nor the policy" 1 "$(in_group rm -f "$TMP/policy.ulsp" >/dev/null 2>&1; echo $?)"
+# Process 1 is busybox in our guests: a child of it that runs busybox is being prepared.
+if [ -n "${ULSP_VM:-}" ]; then
+	cat >"$TMP/prepare.sh" <<'E2'
+until [ "$(cut -d' ' -f4 /proc/$$/stat)" = 1 ]; do :; done
+echo $$ >"$1/g/cgroup.procs"
+busybox unshare -u busybox true && echo prepared >"$2"
+exec python3 -c "import os, errno
+try: os.kill($3, 0); print('ok')
+except OSError as e: print(errno.errorcode[e.errno])" >>"$2"
+E2
+	(busybox sh "$TMP/prepare.sh" "$CG" "$TMP/prepared" "$outsider" &)
+	until_true 20 grep -qE 'EPERM|ok' "$TMP/prepared"
+	is "what process 1 prepares is a member from its execve on" "prepared EPERM" "$(tr '\n' ' ' <"$TMP/prepared" | sed 's/ $//')"
+fi
 is "a shell pipeline works" 5 "$(in_group bash -c 'seq 5 | tee /tmp/out.$$ | wc -l; rm /tmp/out.$$')"
 is "python's multiprocessing works" "[1, 4, 9]" "$(in_group python3 -c "
 from multiprocessing import Pool
