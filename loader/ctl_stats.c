@@ -24,18 +24,23 @@ static void print_ops(const struct ctl *c, struct json_object *ops)
 	ctl_table_print(c, &t);
 }
 
-static void print_reasons(struct json_object *reasons)
+/* Those that are not zero, in one line. */
+static void print_counts(const char *label, struct json_object *counts)
 {
-	const char *before = "  reasons: ";
+	bool any = false;
 
-	json_object_object_foreach(reasons, key, value)
+	json_object_object_foreach(counts, key, value)
 	{
 		if (!json_object_get_int64(value))
 			continue;
-		printf("%s%s %lld", before, key, (long long)json_object_get_int64(value));
-		before = ", ";
+		if (any)
+			fputs(", ", stdout);
+		else
+			printf("  %s: ", label);
+		printf("%s %lld", key, (long long)json_object_get_int64(value));
+		any = true;
 	}
-	if (*before == ',')
+	if (any)
 		putchar('\n');
 }
 
@@ -131,7 +136,8 @@ int cmd_stats(struct ctl *c, int argc, char **argv)
 		printf("group %s (%s)\n", ctl_get_string(g, "name"), ctl_get_string(g, "mode"));
 		ctl_style(c, CTL_PLAIN);
 		print_ops(c, ctl_get(g, "ops"));
-		print_reasons(ctl_get(g, "reasons"));
+		print_counts("reasons", ctl_get(g, "reasons"));
+		print_counts("denied by isolation", ctl_get(g, "isolation"));
 		print_streams(ctl_get(g, "streams"));
 		print_rules(c, ctl_get(g, "rules"), zero);
 		putchar('\n');
