@@ -19,14 +19,31 @@
 #include "confine.h"
 #include "pins.h"
 
+/* Values are the number of the pass that wrote them: what is older is gone. */
+static __u32 pass;
+
+static void drop_older(int map)
+{
+	struct ulsp_exec_key key, next; /* the larger of the two keys */
+	bool more = !bpf_map_get_next_key(map, NULL, &next);
+
+	while (more) {
+		__u32 of = pass;
+
+		key = next;
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (!bpf_map_lookup_elem(map, &key, &of) && of != pass)
+			bpf_map_delete_elem(map, &key);
+	}
+}
+
 /* ---- maps and programs ---- */
 
 static int guard_id(const struct lsm *l, enum ulsp_bpf_type type, __u32 id)
 {
 	struct ulsp_bpf_key key = {.type = type, .id = id};
-	__u32 one = 1;
 
-	return bpf_map_update_elem(l->map[LSM_GUARDED_BPF], &key, &one, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(l->map[LSM_GUARDED_BPF], &key, &pass, BPF_ANY) ? -errno : 0;
 }
 
 /* What a descriptor is, its fdinfo says. */
@@ -84,13 +101,12 @@ static void guard_path(const struct lsm *l, const char *path)
 {
 	struct ulsp_exec_key key;
 	struct stat st;
-	__u32 one = 1;
 
 	if (stat(path, &st))
 		return;
 	key = (struct ulsp_exec_key){.ino = st.st_ino,
 				     .dev = major(st.st_dev) << 20 | minor(st.st_dev)};
-	bpf_map_update_elem(l->map[LSM_GUARDED_INODES], &key, &one, BPF_ANY);
+	bpf_map_update_elem(l->map[LSM_GUARDED_INODES], &key, &pass, BPF_ANY);
 }
 
 /* The files, not their directories: a member may work beside the policy that it runs under. */
@@ -116,8 +132,10 @@ int lsm_guard_objects(const struct lsm *l, const struct instance *i, const struc
 		      struct err *e)
 {
 	char dir[PATH_MAX];
-	int r = guard_pins(l, i->pin_dir, PIN_DEPTH);
+	int r;
 
+	pass++;
+	r = guard_pins(l, i->pin_dir, PIN_DEPTH);
 	if (r)
 		return err_set(e, r, "BPF LSM: can't note the instance's maps and programs: %s",
 			       strerror(-r));
@@ -126,5 +144,7 @@ int lsm_guard_objects(const struct lsm *l, const struct instance *i, const struc
 	note_shm(l);
 	if (en->compiled)
 		guard_policy(l, en->compiled->policy);
+	drop_older(l->map[LSM_GUARDED_BPF]);
+	drop_older(l->map[LSM_GUARDED_INODES]);
 	return 0;
 }

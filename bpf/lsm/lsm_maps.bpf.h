@@ -112,7 +112,7 @@ struct {
 /* Maps and programs of which members get no descriptor.  Value: 1. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 1 << 14); /* 256 groups have some twenty each, in two generations */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct ulsp_bpf_key);
 	__type(value, __u32);
