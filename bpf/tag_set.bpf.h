@@ -35,6 +35,8 @@ static __always_inline __u64 tag_union(__u64 a, __u64 b, int *full)
 {
 	__u32 at;
 
+	if (!b || a == b)
+		return a;
 	for (at = 0; at < ULSP_TAG_SLOTS; at++)
 		a = tag_with(a, tag_slot(b, at), full);
 	return a;

@@ -185,7 +185,7 @@ int tag_sockets(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return 0;
-	tag = bpf_task_storage_get(&task_tags, task, NULL, 0);
+	tag = task_tag(task);
 	if (!tag || !tag->all)
 		return 0;
 	sock = bpf_sock_from_file(file);

@@ -3,6 +3,10 @@
  * Tagging: a process gets its groups when it is forked, moved to a member
  * cgroup by somebody outside, executes a member's file, or runs already when a
  * policy is loaded (tag_tasks).  A member's own moves only ever add.
+ *
+ * All of these happen at once.  Whoever writes a tag, or makes a process that
+ * tag_tasks may have passed by, looks where the process is after it is there:
+ * the later of two sees what the earlier did.
  */
 #include "vmlinux.h"
 
@@ -39,62 +43,85 @@ static __always_inline int set_tag(struct task_struct *task, const struct ulsp_t
 	return 0;
 }
 
-static __always_inline void set_tgid(__u32 tgid, __u64 tag)
-{
-	if (tag)
-		bpf_map_update_elem(&tgid_tags, &tgid, &tag, BPF_ANY);
-	else
-		bpf_map_delete_elem(&tgid_tags, &tgid);
-}
-
 /* ---- who is being prepared ---- */
-
-static __always_inline const struct inode *exe_of(const struct task_struct *task)
-{
-	return BPF_CORE_READ(task, mm, exe_file, f_inode);
-}
 
 static const char executor[] = "systemd-executor"; /* since systemd 255 */
 
 /* What process 1 runs to prepare a service: itself, or the executor that it has for that. */
-static __always_inline int prepares(const struct file *file, const struct inode *init)
+static __always_inline int prepares(const struct task_struct *task, const struct inode *init)
 {
+	const struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 	char name[sizeof(executor)];
 	const unsigned char *at;
 
-	if (BPF_CORE_READ(file, f_inode) == init)
+	if (!exe)
+		return 0;
+	if (BPF_CORE_READ(exe, f_inode) == init)
 		return 1;
-	at = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	at = BPF_CORE_READ(exe, f_path.dentry, d_name.name);
 	if (bpf_probe_read_kernel_str(name, sizeof(name), at) != sizeof(name))
 		return 0;
 	return !bpf_strncmp(name, sizeof(name), executor);
 }
 
 /*
- * A child of process 1 that has not executed what it is to become: it sets up its own mounts and
- * namespaces, which no member may.  Its groups are due at that execve.
+ * A child of process 1, or its helper, that has not executed what it is to become: it sets up its
+ * own mounts and namespaces, which no member may.  Its cgroup's groups are due at that execve.
  */
 static __always_inline int being_prepared(const struct task_struct *task)
 {
-	const struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	const struct file *exe;
+	const struct task_struct *parent = BPF_CORE_READ(task, real_parent), *up;
+	const struct inode *init;
 
-	if (BPF_CORE_READ(parent, tgid) != 1)
+	up = BPF_CORE_READ(parent, tgid) == 1 ? parent : BPF_CORE_READ(parent, real_parent);
+	if (BPF_CORE_READ(up, tgid) != 1)
 		return 0;
-	exe = BPF_CORE_READ(task, mm, exe_file);
-	return exe && prepares(exe, exe_of(parent));
+	init = BPF_CORE_READ(up, mm, exe_file, f_inode);
+	return prepares(task, init) && (parent == up || prepares(parent, init));
 }
 
-/* What a cgroup gives a process. */
-static __always_inline void give(const struct task_struct *task, struct ulsp_task_tag *tag,
-				 __u64 by_cgroup)
+/* ---- tags ---- */
+
+static __always_inline __u64 given_by_cgroup(const struct task_struct *task,
+					     const struct cgroup *cgroup)
 {
+	__u64 tag = cgroup_tag(cgroup);
+
+	return tag && being_prepared(task) ? 0 : tag;
+}
+
+/* What its cgroup and its file give, added. */
+static __always_inline void add_given(struct task_struct *task, struct ulsp_task_tag *tag)
+{
+	struct mm_struct *mm = task->mm;
 	int full = 0;
 
-	if (!tag->all && being_prepared(task))
-		tag->pending = by_cgroup;
-	else
-		tag->all = tag_union(tag->all, by_cgroup, &full);
+	if (mm)
+		tag->exec = tag_union(tag->exec, exec_tag(BPF_CORE_READ(mm, exe_file)), &full);
+	tag->all = tag_union(tag->all,
+			     given_by_cgroup(task, BPF_CORE_READ(task, cgroups, dfl_cgrp)), &full);
+	tag->all = tag_union(tag->all, tag->exec, &full);
+}
+
+static __always_inline bool same_tag(const struct ulsp_task_tag *a, const struct ulsp_task_tag *b)
+{
+	return a->all == b->all && a->exec == b->exec;
+}
+
+static __always_inline bool is_leader(const struct task_struct *task)
+{
+	return task->pid == task->tgid;
+}
+
+static __always_inline void set_tgid(struct task_struct *task, __u64 tag)
+{
+	__u32 tgid = task->tgid;
+
+	if (tag)
+		bpf_map_update_elem(&tgid_tags, &tgid, &tag, BPF_ANY);
+	/* Dead: tag_exit may have been before us. */
+	if (!tag || !BPF_CORE_READ(task, signal, live.counter))
+		bpf_map_delete_elem(&tgid_tags, &tgid);
 }
 
 /* ---- birth and death ---- */
@@ -106,8 +133,10 @@ int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags
 
 	if (ret)
 		return ret;
+	if (clone_flags & CLONE_THREAD)
+		return 0;
 	mine = task_tag(bpf_get_current_task_btf());
-	if (!mine || !(mine->all | mine->pending))
+	if (!mine || !mine->all)
 		return 0;
 	/* A child that can't be tagged isn't born. */
 	if (set_tag(task, mine))
@@ -115,24 +144,26 @@ int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags
 	return 0;
 }
 
+/*
+ * The parent's tag came by task_alloc.  Since then the parent may have been moved, a policy loaded,
+ * tag_tasks gone by; or the child was cloned into another cgroup (CLONE_INTO_CGROUP).
+ */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct ulsp_task_tag tag = {}, *have = task_tag(child);
-	__u64 theirs, ours;
+	struct task_struct *leader = child->group_leader;
 
 	if (have)
 		tag = *have;
-	/* Cloned into another cgroup (CLONE_INTO_CGROUP). */
-	ours = BPF_CORE_READ(parent, cgroups, dfl_cgrp, kn, id);
-	theirs = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
-	if (ours != theirs) {
-		give(child, &tag, cgroup_tag(BPF_CORE_READ(child, cgroups, dfl_cgrp)));
-		if (tag.all | tag.pending)
-			set_tag(child, &tag);
-	}
-	if (tag.all && child->pid == child->tgid)
-		set_tgid(child->tgid, tag.all);
+	add_given(child, &tag);
+	if (!tag.all || !leader)
+		return 0;
+	if (!have || !same_tag(have, &tag))
+		set_tag(leader, &tag);
+	else if (!is_leader(child))
+		return 0;
+	set_tgid(child, tag.all);
 	return 0;
 }
 
@@ -140,7 +171,7 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(tag_exit, struct task_struct *task)
 {
 	if (!BPF_CORE_READ(task, signal, live.counter) && tag_of(task))
-		set_tgid(task->tgid, 0);
+		set_tgid(task, 0);
 	return 0;
 }
 
@@ -150,19 +181,24 @@ SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(tag_move, struct cgroup *to, const char *path, struct task_struct *task)
 {
 	struct ulsp_task_tag tag = {}, *have = task_tag(task);
-	__u64 by_cgroup = cgroup_tag(to);
+	struct task_struct *leader = task->group_leader;
+	__u64 by_cgroup;
+	int full = 0;
 
+	/* Members are of cgroup2, whose number is 0; cgroups of others have the same ids. */
+	if (!leader || BPF_CORE_READ(to, root, hierarchy_id))
+		return 0;
+	by_cgroup = given_by_cgroup(task, to);
 	if (!have && !by_cgroup)
 		return 0;
 	if (have)
 		tag = *have;
-	/* By somebody outside: what the old cgroup gave ends. */
-	if (!my_tag())
+	/* By somebody outside: what the old cgroup gave ends, unless other threads are there. */
+	if (is_leader(task) && !my_tag())
 		tag.all = tag.exec;
-	tag.pending = 0;
-	give(task, &tag, by_cgroup);
-	set_tag(task, &tag);
-	set_tgid(task->tgid, tag.all);
+	tag.all = tag_union(tag.all, by_cgroup, &full);
+	set_tag(leader, &tag);
+	set_tgid(task, tag.all);
 	return 0;
 }
 
@@ -186,15 +222,29 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 		return 0;
 	if (have)
 		tag = *have;
-	if (tag.pending && !prepares(bprm->file, exe_of(BPF_CORE_READ(task, real_parent)))) {
-		tag.all = tag_union(tag.all, tag.pending, &full);
-		tag.pending = 0;
-	}
 	tag.all = tag_union(tag.all, by_file, &full);
 	tag.exec = tag_union(tag.exec, by_file, &full);
+	if (have && is_leader(task) && same_tag(have, &tag))
+		return 0;
 	if (full || set_tag(task, &tag))
 		return -EPERM; /* fails closed: it would run without its group */
-	set_tgid(task->tgid, tag.all);
+	set_tgid(task, tag.all);
+	return 0;
+}
+
+/* Moved since, or given a group since; and the leader is another, when a thread has executed. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(tag_exec, struct task_struct *task)
+{
+	struct ulsp_task_tag tag = {}, *have = task_tag(task);
+
+	if (have)
+		tag = *have;
+	add_given(task, &tag);
+	if (!tag.all || (have && same_tag(have, &tag)))
+		return 0;
+	set_tag(task, &tag);
+	set_tgid(task, tag.all);
 	return 0;
 }
 
@@ -259,28 +309,37 @@ static __always_inline __u64 still_valid(__u64 tag)
 SEC("iter/task")
 int tag_tasks(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task;
+	struct task_struct *task = ctx->task, *leader;
 	struct ulsp_task_tag tag = {}, *have;
-	struct mm_struct *mm;
-	__u64 by_cgroup;
-	int full = 0;
 
 	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */)
 		return 0;
-	have = bpf_task_storage_get(&task_tags, task, NULL, 0);
-	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
-	mm = task->mm;
-	tag.exec = mm ? exec_tag(BPF_CORE_READ(mm, exe_file)) : 0;
-	if (have) {
-		tag.all = still_valid(have->all);
-		tag.exec = tag_union(tag.exec, still_valid(have->exec), &full);
-	}
-	tag.all = tag_union(tag.all, tag.exec, &full);
-	give(task, &tag, by_cgroup);
-	if (!(tag.all | tag.pending) && !have)
+	leader = task->group_leader;
+	if (!leader)
 		return 0;
-	set_tag(task, &tag);
-	if (task->pid == task->tgid)
-		set_tgid(task->tgid, tag.all);
+	have = bpf_task_storage_get(&task_tags, leader, NULL, 0);
+	if (have) {
+		tag = *have;
+		if (is_leader(task)) {
+			tag.all = still_valid(tag.all);
+			tag.exec = still_valid(tag.exec);
+		}
+	}
+	add_given(task, &tag);
+	if (!have) {
+		if (!tag.all || set_tag(leader, &tag))
+			return 0;
+		have = bpf_task_storage_get(&task_tags, leader, NULL, 0);
+		if (!have)
+			return 0;
+	} else if (!same_tag(have, &tag)) {
+		*have = tag;
+	}
+	/* Moved before we wrote. */
+	tag = *have;
+	add_given(task, &tag);
+	if (!same_tag(have, &tag))
+		*have = tag;
+	set_tgid(task, tag.all);
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * Tags: whose they are, and sets of slots in one word.
  *
- * A task without a tag of its own has its leader's: the move of a process to a
- * cgroup is told for the leader only (cgroup_attach_task).
+ * A process has one tag, its leader's: threads share their memory, and the move
+ * of a process to a cgroup is told for the leader only (cgroup_attach_task).
  */
 #ifndef TAG_BPF_H
 #define TAG_BPF_H
@@ -15,13 +15,9 @@ enum { EPERM = 1, ENOMEM = 12 };
 
 static __always_inline struct ulsp_task_tag *task_tag(struct task_struct *task)
 {
-	struct ulsp_task_tag *tag = bpf_task_storage_get(&task_tags, task, NULL, 0);
-	struct task_struct *leader;
+	struct task_struct *leader = task->group_leader;
 
-	if (tag)
-		return tag;
-	leader = task->group_leader;
-	if (!leader || leader == task)
+	if (!leader)
 		return NULL;
 	return bpf_task_storage_get(&task_tags, leader, NULL, 0);
 }
