@@ -383,6 +383,20 @@ void lsm_guard(const struct lsm *l, pid_t pid, bool on)
 		bpf_map_delete_elem(l->map[LSM_GUARDED], &tgid);
 }
 
+bool lsm_is_member(const struct lsm *l, pid_t pid)
+{
+	scoped(scope_close) int fd = -1;
+	struct ulsp_task_tag tag;
+
+	if (!l)
+		return false;
+	fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	/* Who can't be looked up could be one: it is gone, and needs no answer. */
+	if (fd < 0)
+		return true;
+	return !bpf_map_lookup_elem(l->map[LSM_TASK_TAGS], &fd, &tag) && tag.all;
+}
+
 void lsm_guard_none(const struct lsm *l)
 {
 	__u32 tgid;

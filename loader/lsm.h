@@ -69,6 +69,8 @@ int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
 	     const struct enforced *en, int left, struct err *e);
 /* Members can't reach this process (or no longer). */
 void lsm_guard(const struct lsm *l, pid_t pid, bool on);
+/* Whether a process is tagged. */
+bool lsm_is_member(const struct lsm *l, pid_t pid);
 void lsm_guard_none(const struct lsm *l);
 
 /* The files that `members exec` names must be there; diagnostics. */

@@ -228,7 +228,11 @@ void requests_handle(void *ctx, struct client *c, const struct control_request *
 	int result;
 
 	add_flag(r.answer, "ok", true);
-	result = handlers[in->verb](&r);
+	/* Root as it may be, it is what the policy confines. */
+	if (lsm_is_member(r.d->lsm, client_pid(c)))
+		result = err_set(&e, -EPERM, "members of a group can't control its policy");
+	else
+		result = handlers[in->verb](&r);
 	if (r.d->last_client == c) {
 		json_object_put(r.answer); /* it is answered when all is done */
 		return;

@@ -265,6 +265,14 @@ static bool is_allowed(int fd)
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 
+pid_t client_pid(const struct client *c)
+{
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
+
+	return getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) ? 0 : peer.pid;
+}
+
 static void turn_away(struct server *s, int fd, const char *why)
 {
 	char text[200];

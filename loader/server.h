@@ -9,6 +9,7 @@
 #ifndef SERVER_H
 #define SERVER_H
 
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "control.h"
@@ -36,6 +37,8 @@ void server_stop(struct server *s);
 void server_free(struct server **s);
 const struct server_counts *server_counts(const struct server *s);
 
+/* The process that connected; 0: not known. */
+pid_t client_pid(const struct client *c);
 /* One line; takes over `answer`. */
 void client_answer(struct client *c, struct json_object *answer);
 /*

@@ -48,6 +48,13 @@ int BPF_PROG(lsm_capable, const struct cred *cred, struct user_namespace *ns, in
 	return forbid(my_tag(), ULSP_REACH_ESCAPE);
 }
 
+/* The kernel would run modprobe outside of the group, and what a member put in its place. */
+SEC("lsm/kernel_module_request")
+int BPF_PROG(lsm_module_request, char *name, int ret)
+{
+	return ret ? ret : forbid(my_tag(), ULSP_REACH_ESCAPE);
+}
+
 SEC("lsm/userns_create")
 int BPF_PROG(lsm_userns, const struct cred *cred, int ret)
 {

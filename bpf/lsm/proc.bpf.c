@@ -60,7 +60,7 @@ int BPF_PROG(lsm_proc_open, struct file *file, int ret)
 		return 0;
 	if (mine && is_guarded(tgid))
 		return forbid(mine, ULSP_REACH_GUARD);
-	if (is_init(me) || is_guarded(me->tgid))
+	if (is_init(me) || (!mine && is_guarded(me->tgid)))
 		return 0;
 	return reach(mine, theirs ? *theirs : 0, ULSP_REACH_PROC, tgid);
 }

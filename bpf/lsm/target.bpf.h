@@ -22,13 +22,17 @@ static __always_inline int is_guarded(__u32 tgid)
 static __always_inline int reach_task(struct task_struct *task, __u32 kind)
 {
 	struct task_struct *me = bpf_get_current_task_btf();
-	__u64 mine = tag_of(me);
+	__u64 mine = tag_of(me), theirs;
 
+	theirs = tag_of(task);
+	if (mine == theirs)
+		return 0;
 	if (mine && is_guarded(task->tgid))
 		return forbid(mine, ULSP_REACH_GUARD);
-	if (is_init(me) || me->tgid == task->tgid || is_guarded(me->tgid))
+	/* A member may get the number of a daemon that was killed: it is none. */
+	if (is_init(me) || me->tgid == task->tgid || (!mine && is_guarded(me->tgid)))
 		return 0;
-	return reach(mine, tag_of(task), kind, task->tgid);
+	return reach(mine, theirs, kind, task->tgid);
 }
 
 #endif

@@ -32,14 +32,14 @@ if ! ctl doctor | grep -q '^yes *lsm '; then
 fi
 
 # A member that was there before, with a thread of its own accord.
-sleep 300 7>&- 9>&- &
+sleep 3000 7>&- 9>&- &
 before=$!
 CHILDREN+=("$before")
 echo "$before" >"$CG/g/cgroup.procs"
-sleep 300 &
+sleep 3000 &
 outsider=$!
 CHILDREN+=("$outsider")
-bash -c 'echo $$ >"$0/cgroup.procs"; exec sleep 300' "$CG/b" &
+bash -c 'echo $$ >"$0/cgroup.procs"; exec sleep 3000' "$CG/b" &
 other=$!
 CHILDREN+=("$other")
 try_kill() { # PID: what kill(2) says
@@ -56,6 +56,9 @@ is "a member can't signal an outsider" EPERM "$(in_group bash -c "$(declare -f t
 is "nor another group" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $other")"
 is "an outsider may signal an outsider" ok "$(try_kill "$outsider")"
 is "pipelines work in a group" 3 "$(in_group bash -c 'seq 3 | sort -r | wc -l')"
+is "a member can't control its policy" 1 "$(in_group "$BIN/ulspctl" group mode a audit >"$TMP/said" 2>&1; echo $?)"
+like "and is told so" "members of a group can't control" "$(cat "$TMP/said")"
+like "nor end it" "members of a group can't control" "$(in_group "$BIN/ulspctl" shutdown 2>&1)"
 is "the daemon is out of members' reach" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $DAEMON")"
 
 ctl monitor -g a -o json >"$TMP/messages" 2>&1 &
