@@ -12,6 +12,7 @@
 #   -L FILE    keep the kernel's log
 #   -l LSMS    the kernel's lsm= list; landlock,lockdown,yama,bpf
 #   -c ARGS    more for the kernel's command line
+#   -q ARG     one more argument for QEMU; repeatable
 #   -t SECS    end the guest after this long; 300
 #   -M MB      memory; 1024
 #   -i         an interactive shell instead of a command; Ctrl-A x ends the guest
@@ -34,8 +35,8 @@ usage() {
 	exit 125
 }
 suite=bookworm build='' out='' log='' lsm=landlock,lockdown,yama,bpf extra='' secs=300 megabytes=1024
-interactive='' add=() load=()
-while getopts k:B:a:m:o:L:l:c:t:M:i option; do
+interactive='' add=() load=() more=()
+while getopts k:B:a:m:o:L:l:c:q:t:M:i option; do
 	case $option in
 	k) suite=$OPTARG ;;
 	B) build=$(realpath "$OPTARG") ;;
@@ -45,6 +46,7 @@ while getopts k:B:a:m:o:L:l:c:t:M:i option; do
 	L) log=$OPTARG ;;
 	l) lsm=$OPTARG ;;
 	c) extra=$OPTARG ;;
+	q) more+=("$OPTARG") ;;
 	t) secs=$OPTARG ;;
 	M) megabytes=$OPTARG ;;
 	i) interactive=yes ;;
@@ -118,7 +120,8 @@ esac
 machine=(nice -n 10 qemu-system-x86_64 -M pc -accel tcg -cpu "$cpu" -smp "${ULSP_VM_CPUS:-2}"
 	-m "$megabytes" -nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel/vmlinuz" -initrd "$work/initrd"
-	-append "console=ttyS1 panic=-1 oops=panic no_timer_check mitigations=off rcupdate.rcu_expedited=1 lsm=$lsm $extra")
+	-append "console=ttyS1 panic=-1 oops=panic no_timer_check mitigations=off rcupdate.rcu_expedited=1 lsm=$lsm $extra"
+	"${more[@]}")
 lines=(-serial "file:$work/log" -serial "file:$work/status" -serial "file:$work/out")
 
 came_up() { grep -q '^up' "$work/status"; }
