@@ -5,7 +5,7 @@
 tests_UNIT :=
 tests_LIVE :=
 tests_TOOLS := try
-tests_VM_LONG := test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
+tests_VM_LONG := isolated_software test_lsm_races test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
 	test_ulsp_kernel test_ulsp_programs
 tests_SCRIPTS := isolation isolated_software matrix reload kill ulsps members badinput run install cgroups hostile answers
 
@@ -85,7 +85,7 @@ test_diag_json_SRC := loader/diag_json.c
 tests_LSM := test_lsm_process test_lsm_object test_lsm_proc test_lsm_unix test_lsm_socket \
 	test_lsm_loopback test_lsm_sigio test_lsm_escape test_lsm_cgroup test_lsm_member \
 	test_lsm_guard test_lsm_races
-tests_VM := isolation isolated_software test_kern_deny $(tests_LSM) doctor
+tests_VM := isolation test_kern_deny $(filter-out test_lsm_races,$(tests_LSM)) doctor
 $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_hooks.c))
 $(foreach t,escape cgroup member guard races,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
