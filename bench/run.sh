@@ -6,6 +6,11 @@
 #   make bench            everything          ROUNDS=7 COUNT=200000
 #   bench/run.sh quick    fewer rounds
 . "$(dirname "$0")/../tests/live/lib.sh"
+# nft resolves cgroup paths below /sys/fs/cgroup only: in this mount namespace it is there.
+if [ "$CG2" != /sys/fs/cgroup ]; then
+	mount --move "$CG2" /sys/fs/cgroup
+	CG2=/sys/fs/cgroup CG=/sys/fs/cgroup/$ID
+fi
 ROUNDS=${ROUNDS:-7} COUNT=${COUNT:-200000}
 [ "${1:-}" = quick ] && { ROUNDS=3 COUNT=20000; }
 OPS=$BUILD/bench/ops PEER=$BUILD/bench/peer OBJ=$BUILD/bench/peer.bpf.o
@@ -70,8 +75,6 @@ start_daemon --policy "$TMP/nothing.ulsp"
 CHILDREN+=($!)
 
 configs="none empty ulsp-1 ulsp-100 ulsp-10000 ulsp-100000 ulsp-10k-mixed lpm-1 lpm-100 lpm-10000 lpm-100000"
-# nft resolves cgroup paths below /sys/fs/cgroup only: in this mount namespace it is there.
-[ "$CG2" = /sys/fs/cgroup ] || mount --bind "$CG2" /sys/fs/cgroup
 if nft -f "$TMP/nft.1" 2>"$TMP/nft.err"; then
 	nft delete table inet bench
 	configs="$configs nft-1 nft-100 nft-10000 nft-100000"
