@@ -124,11 +124,19 @@ static int find_exe(void *ctx, const char *path, uint32_t *ret_dev, uint64_t *re
 	return 0;
 }
 
+static bool needs_lsm(const struct pol_policy *p)
+{
+	for (size_t i = 0; i < p->ngroups; i++)
+		if (pol_needs_lsm(&p->groups[i]))
+			return true;
+	return false;
+}
+
 int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *files, bool adopting)
 {
 	const struct pol_policy *p = c->policy;
 	uint8_t numbered[UINT8_MAX + 1];
-	char why[256];
+	char why[256] = "";
 	struct pol_env env = {.exe = find_exe,
 			      .ring_of_ulsp = rings,
 			      .file_index = files,
@@ -140,7 +148,8 @@ int compiled_tables(struct compiled *c, const uint8_t *rings, const uint16_t *fi
 			     "an instance has at most %d ULSPs", ULSP_MAX_RINGS - 1);
 		return -E2BIG;
 	}
-	env.lsm = c->lsm = adopting || probe_lsm_tier(why, sizeof(why));
+	/* asking the kernel takes longer than compiling: only for who needs the answer */
+	env.lsm = c->lsm = adopting || (needs_lsm(p) && probe_lsm_tier(why, sizeof(why)));
 	env.lsm_why = why;
 	for (size_t i = 0; i <= UINT8_MAX; i++)
 		numbered[i] = (uint8_t)(i + 1);
