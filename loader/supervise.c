@@ -682,6 +682,19 @@ static int find_index(const struct pol_policy *p, const char *name)
 	return (int)p->nulsps; /* those that are being dropped come last */
 }
 
+uint32_t supervisor_log_rings(const struct supervisor *s, const struct pol_policy *p)
+{
+	uint32_t rings = 0;
+
+	for (size_t i = 0; i < p->nulsps; i++) {
+		const struct supervised *one = supervisor_find(s, p->ulsps[i].name);
+
+		if (one && !p->ulsps[i].asked)
+			rings |= 1u << one->maps.slot;
+	}
+	return rings;
+}
+
 void supervisor_order(struct supervisor *s, const struct pol_policy *p)
 {
 	for (size_t i = 1; i < s->n; i++) {

@@ -80,6 +80,8 @@ int supervisor_add(struct supervisor *s, const struct pol_ulsp *u, struct superv
 		   bool *ret_new, struct err *e);
 /* Ends its process and forgets it with its ring. */
 void supervisor_drop(struct supervisor *s, struct supervised *p);
+/* Bit per ring of the policy's ULSPs that no rule asks: they get what is logged. */
+uint32_t supervisor_log_rings(const struct supervisor *s, const struct pol_policy *p);
 /* Order as in the policy, from now on. */
 void supervisor_order(struct supervisor *s, const struct pol_policy *p);
 

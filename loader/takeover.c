@@ -201,6 +201,8 @@ int daemon_adopt(struct daemon *d, struct err *e)
 		return r;
 	r = enforced_new(&compiled, generation, &en);
 	if (!r)
+		en->log_rings = supervisor_log_rings(d->supervisor, en->compiled->policy);
+	if (!r)
 		r = members_find(d->members, en->compiled->policy, &members, e);
 	for (size_t i = 0; !r && i < en->n; i++)
 		r = adopt_group(d, en, &en->groups[i], &members, e);

@@ -221,8 +221,7 @@ static int load_images(struct transaction *t)
 	const struct pol_policy *p = t->next->compiled->policy;
 	int r;
 
-	for (size_t i = 0; i < p->nulsps; i++)
-		t->next->log_rings |= p->ulsps[i].asked ? 0 : 1u << t->rings[i];
+	t->next->log_rings = supervisor_log_rings(t->d->supervisor, p);
 	for (size_t i = 0; i < t->next->n; i++) {
 		struct group *g = &t->next->groups[i];
 		struct image_spec spec = {
