@@ -237,15 +237,6 @@ static void remove_run_cgroups(struct daemon *d)
 	unlinkat(d->root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
 }
 
-/* Goes when it is empty. */
-static void rmdir_parent(const char *path)
-{
-	scoped(scope_free) char *parent = strndup(path, (size_t)(strrchr(path, '/') - path));
-
-	if (parent)
-		rmdir(parent);
-}
-
 static void answer_last(struct daemon *d, int error, const struct err *e)
 {
 	struct json_object *o = json_object_new_object();
@@ -279,7 +270,6 @@ void daemon_close(struct daemon **dp)
 	lsm_close(&d->lsm);
 	if (destroy) { /* locked until all is gone */
 		r = instance_destroy(d->options.instance, &e);
-		rmdir_parent(d->instance->pin_dir);
 		instance_remove_run_dir(d->options.instance);
 	}
 	if (r)

@@ -365,7 +365,11 @@ int instance_destroy(const char *name, struct err *e)
 		r = pin_remove(dir);
 	if (!r)
 		r = pin_remove(unfinished);
-	return r ? err_set(e, r, "can't remove %s: %s", dir, strerror(-r)) : 0;
+	if (r)
+		return err_set(e, r, "can't remove %s: %s", dir, strerror(-r));
+	*strrchr(dir, '/') = 0;
+	rmdir(dir); /* of the last instance */
+	return 0;
 }
 
 /* ---- slots ---- */
