@@ -117,7 +117,13 @@ cpu=max,-la57,-erms
 case $release in
 6.[2-9].* | 6.1[0-7].*) cpu+=,-cx16 ;;
 esac
-machine=(nice -n 10 qemu-system-x86_64 -M pc -accel tcg -cpu "$cpu" -smp "${ULSP_VM_CPUS:-2}"
+# Before 8.1 QEMU can translate an instruction while another processor patches
+# it and then keep what it read: a guest that attaches programs dies of an int3
+# that is long gone.  One thread for all processors takes turns instead.
+accel=tcg
+version=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+[ "$(printf '%s\n' 8.1 "$version" | sort -V | head -n 1)" = 8.1 ] || accel+=,thread=single
+machine=(nice -n 10 qemu-system-x86_64 -M pc -accel "$accel" -cpu "$cpu" -smp "${ULSP_VM_CPUS:-2}"
 	-m "$megabytes" -nodefaults -no-user-config -display none -no-reboot
 	-kernel "$kernel/vmlinuz" -initrd "$work/initrd"
 	-append "console=ttyS1 panic=-1 oops=panic no_timer_check mitigations=off rcupdate.rcu_expedited=1 lsm=$lsm $extra"
@@ -158,7 +164,8 @@ fi
 
 # ---- what came of it ----
 
-[ -z "$log" ] || tr -d '\r' <"$work/log" >"$log"
+sed -i 's/\r$//' "$work/log"
+[ -z "$log" ] || cp "$work/log" "$log"
 if [ -n "$out" ] && [ -s "$work/out" ]; then
 	mkdir -p "$out"
 	tar -C "$out" -xf "$work/out"
@@ -166,7 +173,8 @@ fi
 status=$(sed -n 's/^status \([0-9]*\).*/\1/p' "$work/status")
 [ -z "$status" ] || exit "$status"
 [ -z "$interactive" ] || exit "$ended"
-tail -n 40 "$work/log" | tr -d '\r' >&2
+# what the kernel died of, or the last that it said
+grep -m 1 -A 60 -E 'BUG:|Oops|int3:|Kernel panic|general protection' "$work/log" >&2 || tail -n 40 "$work/log" >&2
 if [ "$ended" -eq 124 ]; then
 	echo "vm: ended after ${secs}s" >&2
 	exit 124
