@@ -77,13 +77,22 @@ struct dec_rule {
 	__u8 ring;    /* ask: ring of the ULSP */
 	__u32 cache_ms;
 	__u32 counter; /* stable id under which the loader keeps its counters */
+	union {
+		__u32 hold_ms;	     /* ask: the verdict is waited for; 0: denied meanwhile */
+		__u32 rate_per_hour; /* limit */
+	};
+	union {
+		__u32 down_ms; /* ask: waited for while the ULSP is down; 0: not waited */
+		__u32 burst;   /* limit: at least 1 */
+	};
 };
 enum {
 	DEC_RULE_LOG = 1 << 0,
 	DEC_RULE_DOWN_ALLOW = 1 << 1, /* ask: allow while the ULSP is down */
 	DEC_RULE_FOR_BIND = 1 << 2,   /* copy of a rule for bind, by which listen is judged */
+	DEC_RULE_LIMIT = 1 << 3,      /* allowed within a rate, denied above it */
 };
-_Static_assert(sizeof(struct dec_rule) == 24, "rule record");
+_Static_assert(sizeof(struct dec_rule) == 32, "rule record");
 
 /* Words of the header. */
 enum {

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define ULSP_ABI   2
+#define ULSP_ABI   3
 #define ULSP_MAGIC 0x50534c55u /* "ULSP", little endian */
 
 enum ulsp_op {
@@ -60,6 +60,7 @@ enum {
 	ULSP_MAX_GROUPS = 256, /* groups of one instance */
 	ULSP_MAX_RINGS = 32,   /* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
 	ULSP_MAX_FILES = 256,  /* policy files that messages can name */
+	ULSP_MAX_SLOTS = 16384, /* operations that wait for one ULSP at a time */
 	ULSP_NAME_BYTES = 64,  /* group and ULSP names, NUL included */
 	ULSP_PATH_BYTES = 256, /* a policy file's name, NUL included, the tail when longer */
 	ULSP_COMM_BYTES = 16,
@@ -117,6 +118,8 @@ struct ulsp_msg {
 	__u64 start_ns; /* the process's start, with tgid names a process for good */
 	__u32 cache_ms; /* longest time that the rule lets a verdict live, 0: not said */
 	__u32 reserved;
+	__u64 ticket;	   /* of the slot: whom the verdict is for */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC, when the rule's fail mode decides; 0: nobody waits */
 };
 #define ULSP_NO_SLOT 0xffffffffu
 
@@ -154,18 +157,26 @@ struct ulsp_cache_entry {
 };
 
 /*
- * A verdict slot: one cache line that the asked ULSP writes and the asking
- * program reads.  `seq` is written last, with release order.
+ * A verdict slot: one cache line that the asked ULSP writes and the waiting
+ * program reads.  `ticket` is written last, with release order; a slot that
+ * has another one than the waiting program's has no verdict for it.
  */
 struct ulsp_slot {
-	__u64 seq; /* the message that is answered */
-	__u32 group;
+	__u64 ticket; /* as in the message that is answered */
+	__u64 parked; /* by the kernel: this ticket's operation waits for the daemon to go on */
 	__u32 generation;
-	__u8 verdict;
-	__u8 scope;
-	__s16 error;
-	__u32 ttl_ms;
-	__u8 reserved[40];
+	__u8 verdict; /* ULSP_VERDICT_ALLOW, _DENY or _REWRITE */
+	__u8 family;  /* rewrite: 4 or 6 */
+	__s16 error;  /* negative errno of a denial */
+	__u8 addr[16]; /* rewrite: network order, as in messages */
+	__u16 port;    /* rewrite: host order */
+	__u8 reserved[22];
+};
+
+/* Who has the slot of the same number.  Of the kernel's side: no ULSP can write it. */
+struct ulsp_wait {
+	__u64 until_ns; /* CLOCK_MONOTONIC; 0 or past: free */
+	__u64 ticket;	/* grows with each that had it */
 };
 
 /*
@@ -183,7 +194,8 @@ struct ulsp_page {
 	__u64 verdicts; /* given */
 	__u64 late;	/* verdicts that came after the deadline or for an old generation */
 	__u64 taken;	/* the ring up to here: what the ring says is given back may be behind */
-	__u8 reserved[4096 - 64];
+	__u32 awake;	/* 1 + the CPU on which it looks for messages; 0: it sleeps */
+	__u8 reserved[4096 - 68];
 };
 #define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull
@@ -237,7 +249,7 @@ struct ulsp_meta {
 #define ULSP_AT(type, field, at)                                                                   \
 	_Static_assert(__builtin_offsetof(struct type, field) == (at),                             \
 		       #type "." #field " moved: raise ULSP_ABI")
-ULSP_SIZE(ulsp_msg, 152);
+ULSP_SIZE(ulsp_msg, 168);
 ULSP_AT(ulsp_msg, group, 32);
 ULSP_AT(ulsp_msg, file, 48);
 ULSP_AT(ulsp_msg, error, 56);
@@ -249,7 +261,10 @@ ULSP_AT(ulsp_msg, slot, 128);
 ULSP_AT(ulsp_msg, start_ns, 136);
 ULSP_SIZE(ulsp_cache_key, 48);
 ULSP_SIZE(ulsp_cache_entry, 16);
+ULSP_AT(ulsp_msg, ticket, 152);
 ULSP_SIZE(ulsp_slot, 64);
+ULSP_AT(ulsp_slot, addr, 24);
+ULSP_SIZE(ulsp_wait, 16);
 ULSP_AT(ulsp_page, heartbeat_ns, 8);
 ULSP_AT(ulsp_page, received, 24);
 ULSP_SIZE(ulsp_page, 4096);

@@ -134,6 +134,11 @@ static struct dec_rule default_record(const struct compiler *c)
 	return to;
 }
 
+static uint32_t clamped(uint64_t number)
+{
+	return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+}
+
 static struct dec_rule rule_record(const struct compiler *c, const struct pol_rule *rule)
 {
 	struct dec_rule to = {
@@ -143,7 +148,9 @@ static struct dec_rule rule_record(const struct compiler *c, const struct pol_ru
 		.file = file_slot(c, &rule->loc),
 		.verdict = rule->verdict,
 		.reason = ULSP_REASON_RULE,
-		.cache_ms = rule->cache_ms < UINT32_MAX ? (uint32_t)rule->cache_ms : UINT32_MAX,
+		.cache_ms = clamped(rule->cache_ms),
+		.hold_ms = clamped(rule->hold_ms),
+		.down_ms = clamped(rule->down_hold_ms),
 	};
 
 	if (to.verdict != ULSP_VERDICT_ALLOW)

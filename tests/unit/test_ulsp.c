@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "ulsp_abi.h"
 #include "ulsp_double.h"
 
 static void options(void **state)
@@ -61,6 +62,10 @@ static void not_started_by_ulspd(void **state)
 	assert_null(u);
 }
 
+#define TEXT(x)	 #x
+#define VALUE(x) TEXT(x)
+#define THIS	 VALUE(ULSP_ABI)
+
 static void bad_environment(void **state)
 {
 	static const struct {
@@ -68,23 +73,23 @@ static void bad_environment(void **state)
 		int error;
 	} cases[] = {
 		{"ring=3", NULL, "a", "1", -EPROTO},
-		{"ring=3", "3", "a", "1", -EPROTO},
+		{"ring=3", "1", "a", "1", -EPROTO},
 		{"ring=3", "1x", "a", "1", -EPROTO},
 		{"ring=3", "", "a", "1", -EPROTO},
-		{"ring=0", "2", NULL, "1", -EINVAL},
-		{"ring=0", "2", "", "1", -EINVAL},
-		{"ring=0", "2", "a", NULL, -EINVAL},
-		{"ring=0", "2", "a", "32", -EINVAL},
-		{"ring=0", "2", "a", "-1", -EINVAL},
-		{"ring=0", "2", "a", "1", -EINVAL}, /* the others are missing */
-		{"ring", "2", "a", "1", -EINVAL},
-		{"ring=", "2", "a", "1", -EINVAL},
-		{"ring=x", "2", "a", "1", -EINVAL},
-		{"ring=-1", "2", "a", "1", -EINVAL},
-		{"ring=99999999999999999999", "2", "a", "1", -EINVAL},
-		{"ring=1023", "2", "a", "1", -EBADF},
-		{"", "2", "a", "1", -EINVAL},
-		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0", "2", "a", "1", -EPROTO},
+		{"ring=0", THIS, NULL, "1", -EINVAL},
+		{"ring=0", THIS, "", "1", -EINVAL},
+		{"ring=0", THIS, "a", NULL, -EINVAL},
+		{"ring=0", THIS, "a", "32", -EINVAL},
+		{"ring=0", THIS, "a", "-1", -EINVAL},
+		{"ring=0", THIS, "a", "1", -EINVAL}, /* the others are missing */
+		{"ring", THIS, "a", "1", -EINVAL},
+		{"ring=", THIS, "a", "1", -EINVAL},
+		{"ring=x", THIS, "a", "1", -EINVAL},
+		{"ring=-1", THIS, "a", "1", -EINVAL},
+		{"ring=99999999999999999999", THIS, "a", "1", -EINVAL},
+		{"ring=1023", THIS, "a", "1", -EBADF},
+		{"", THIS, "a", "1", -EINVAL},
+		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0", THIS, "a", "1", -EPROTO},
 	};
 	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;
