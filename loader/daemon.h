@@ -18,7 +18,7 @@
 #include "members.h"
 #include "monitor.h"
 #include "server.h"
-#include "supervise.h"
+#include "supervisor.h"
 
 struct daemon_options {
 	const char *instance;

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "diag_json.h"
 #include "log.h"
 #include "words.h"
@@ -43,14 +43,6 @@ static int request_version(const struct request *r)
 
 /* ---- the policy ---- */
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void add_diags(struct json_object *o, const struct pol_diags *a, const struct pol_diags *b)
 {
 	struct json_object *list = diags_to_json(a), *more = diags_to_json(b);
@@ -73,7 +65,7 @@ static int request_load(const struct request *r)
 		.text = r->in->text,
 		.text_bytes = r->in->text_bytes,
 	};
-	uint64_t began = now_us();
+	uint64_t began_ns = clock_now_ns();
 	const struct pol_diags none = {0};
 	struct pol_diags diags;
 	int result;
@@ -95,7 +87,7 @@ static int request_load(const struct request *r)
 	add_int(r->answer, "generation", r->d->now->generation);
 	add_int(r->answer, "groups", r->d->now->n);
 	add_int(r->answer, "rules", compiled_rules(r->d->now->compiled));
-	add_int(r->answer, "time_us", now_us() - began);
+	add_int(r->answer, "time_us", (clock_now_ns() - began_ns) / 1000);
 	log_notice("loaded %s: generation %u, %zu group%s", n ? paths[0] : source.name,
 		   r->d->now->generation, r->d->now->n, r->d->now->n == 1 ? "" : "s");
 	return 0;

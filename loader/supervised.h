@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ULSPs of an instance: started in the order of the policy, unprivileged,
- * with their descriptors and a clean environment; started again with back-off.
+ * One ULSP of an instance and its process.
  *
- * A ULSP's ring, page and cache are the instance's and outlive its process:
+ * Its ring, page and cache are the instance's and outlive its process:
  * messages wait in the ring, and its heartbeat is 0 as long as no process runs.
  * A ULSP gets SIGTERM when the daemon dies, so that a new daemon can start it
  * again on the same ring; two never read one ring.  Its processes have a cgroup
  * to themselves and end together: none keeps the ring or the cache.
  */
-#ifndef SUPERVISE_H
-#define SUPERVISE_H
+#ifndef SUPERVISED_H
+#define SUPERVISED_H
 
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
-#include "cgroups.h"
 #include "instance.h"
 #include "policy.h"
+#include "ulsp_output.h"
 
 enum {
 	ULSP_BACKOFF_MIN_MS = 100,
 	ULSP_BACKOFF_MAX_MS = 30000,
 	ULSP_STABLE_MS = 10000, /* a run this long makes the next back-off short again */
 	ULSP_STOP_MS = 5000,	/* from SIGTERM to SIGKILL */
-	ULSP_LOG_LINES = 100,	/* of its stderr, each second; the rest is counted */
 };
 
 struct supervisor;
@@ -50,40 +48,9 @@ struct supervised {
 	uint64_t started_us, backoff_us; /* CLOCK_MONOTONIC; the next one */
 	char why[160];			 /* it doesn't run */
 
-	sd_event_source *child, *timer, *output;
-	char line[1024]; /* of its stderr, not complete yet */
-	size_t line_bytes;
-	uint64_t lines_since_us; /* the second in which lines were counted */
-	unsigned lines, lines_dropped;
+	sd_event_source *child, *timer;
+	struct ulsp_output output;
 };
-
-struct supervisor {
-	sd_event *event;
-	struct instance *instance;
-	const struct cgroup_root *root;
-	struct supervised **v; /* in the order of the policy */
-	size_t n;
-	int groups_fd, files_fd, streams_fd; /* read-only, for ULSPs */
-	/* NULL, or told of each process that starts or has ended: groups' members can't reach it */
-	void (*guard)(void *ctx, pid_t pid, bool on);
-	void *guard_ctx;
-};
-
-int supervisor_new(sd_event *event, struct instance *i, const struct cgroup_root *root,
-		   struct supervisor **ret, struct err *e);
-/* Ends every process: SIGTERM, then SIGKILL for it and all it started; waits.  Rings stay. */
-void supervisor_free(struct supervisor **s);
-
-struct supervised *supervisor_find(const struct supervisor *s, const char *name);
-/* Known by that name, or made with its ring; not started. */
-int supervisor_add(struct supervisor *s, const struct pol_ulsp *u, struct supervised **ret,
-		   bool *ret_new, struct err *e);
-/* Ends its process and forgets it with its ring. */
-void supervisor_drop(struct supervisor *s, struct supervised *p);
-/* Bit per ring of the policy's ULSPs that no rule asks: they get what is logged. */
-uint32_t supervisor_log_rings(const struct supervisor *s, const struct pol_policy *p);
-/* Order as in the policy, from now on. */
-void supervisor_order(struct supervisor *s, const struct pol_policy *p);
 
 /* Whether the policy's definition differs from what runs. */
 bool supervised_differs(const struct supervised *p, const struct pol_ulsp *u);
