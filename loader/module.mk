@@ -7,7 +7,8 @@ ulspd_SRC := loader/by_exec.c loader/daemon.c loader/enforced.c loader/log.c loa
 	     loader/requests.c loader/requests_group.c loader/requests_stats.c loader/server.c \
 	     loader/sockets.c loader/spawn.c loader/supervised.c loader/supervised_end.c \
 	     loader/supervised_start.c loader/supervisor.c loader/takeover.c \
-	     loader/transaction.c loader/ulsp_cgroup.c loader/ulsp_output.c loader/ulspd.c
+	     loader/transaction.c loader/transaction_finish.c loader/transaction_next.c \
+	     loader/transaction_swap.c loader/ulsp_cgroup.c loader/ulsp_output.c loader/ulspd.c
 ulspctl_SRC := loader/ctl_check.c loader/ctl_client.c loader/ctl_daemon.c loader/ctl_diff.c \
 	       loader/ctl_doctor.c loader/ctl_explain.c loader/ctl_group.c loader/ctl_load.c \
 	       loader/ctl_monitor.c loader/ctl_options.c loader/ctl_output.c loader/ctl_run.c \
