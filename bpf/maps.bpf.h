@@ -2,15 +2,17 @@
 /*
  * The maps and the knobs of all programs.
  *
- * Those of the instance are made once and shared by every group; `table` and
- * `rcount` are an image's own.  Sizes given as 1 are set by the loader.  Weak:
- * each object file has the definitions and the linker keeps one.
+ * Those of the instance are made once and shared by every group, some with the
+ * LSM tier too (shared_maps.bpf.h); `table` and `rcount` are an image's own.
+ * Sizes given as 1 are set by the loader.  Weak: each object file has the
+ * definitions and the linker keeps one.
  */
 #ifndef MAPS_BPF_H
 #define MAPS_BPF_H
 
 #include "decide.h"
 #include "knobs.h"
+#include "shared_maps.bpf.h"
 
 extern const volatile struct ulsp_knobs knobs;
 
@@ -48,17 +50,6 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__array(
 		values, struct {
-			__uint(type, BPF_MAP_TYPE_RINGBUF);
-			__uint(max_entries, 4096);
-		});
-} rings __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, ULSP_MAX_RINGS);
-	__uint(key_size, sizeof(__u32));
-	__array(
-		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
 			__uint(max_entries, 1);
 			__uint(map_flags, BPF_F_MMAPABLE);
@@ -82,34 +73,11 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct ulsp_group);
-} groups __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, ULSP_MAX_FILES);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, ULSP_PATH_BYTES);
 } files __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS *ULSP_MAX_RINGS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct ulsp_stream);
-} streams __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS);
-	__type(key, __u32);
-	__type(value, struct ulsp_group_count);
-} gcount __weak SEC(".maps");
 
 /* Counters of rules that earlier generations had; only the loader uses it. */
 struct {
@@ -126,14 +94,6 @@ struct {
 	__type(key, int);
 	__type(value, struct sock_state);
 } socks __weak SEC(".maps");
-
-/* Of the LSM tier: groups, as a tag, of sockets of members by executable outside their cgroups. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, __u64);
-} sk_exec __weak SEC(".maps");
 
 /* ---- of an image ---- */
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The maps of the LSM programs, weak like all maps: one definition is kept.
- * Those of the instance that cgroup programs use too are declared with the
- * same shape and are replaced by the instance's when the programs are loaded.
  */
 #ifndef LSM_MAPS_BPF_H
 #define LSM_MAPS_BPF_H
 
 #include "confine.h"
+#include "shared_maps.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -23,14 +22,6 @@ struct {
 	__type(key, int);
 	__type(value, __u64);
 } sk_tags __weak SEC(".maps");
-
-/* Of tcp, udp, ... sockets of members by executable outside the group's cgroups: these groups. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, __u64);
-} sk_exec __weak SEC(".maps");
 
 /* FIFOs, message queues, shared memory: the tag of their first opener. */
 struct {
@@ -117,41 +108,5 @@ struct {
 	__type(key, struct ulsp_bpf_key);
 	__type(value, __u32);
 } guarded_bpf __weak SEC(".maps");
-
-/* ---- of the instance ---- */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, ULSP_MAX_RINGS);
-	__uint(key_size, sizeof(__u32));
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_RINGBUF);
-			__uint(max_entries, 4096);
-		});
-} rings __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct ulsp_group);
-} groups __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS *ULSP_MAX_RINGS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct ulsp_stream);
-} streams __weak SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS);
-	__type(key, __u32);
-	__type(value, struct ulsp_group_count);
-} gcount __weak SEC(".maps");
 
 #endif
