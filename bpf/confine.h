@@ -16,7 +16,7 @@ enum { ULSP_TAG_SLOTS = 4, ULSP_TAG_BITS = 16, ULSP_TAG_MASK = 0xffff };
 /* A process's tag. */
 struct ulsp_task_tag {
 	__u64 all;
-	__u64 exec;    /* of these, by its executable: a move to another cgroup doesn't end them */
+	__u64 exec; /* of these, by its executable: a move to another cgroup doesn't end them */
 };
 
 enum ulsp_confine_flag {
