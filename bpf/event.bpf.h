@@ -10,7 +10,7 @@
 #ifndef EVENT_BPF_H
 #define EVENT_BPF_H
 
-#include "maps.bpf.h"
+#include "decide.h"
 
 /* Not in vmlinux.h: they are macros. */
 enum {
@@ -42,8 +42,16 @@ struct event {
 	__u8 flags; /* ULSP_MSG_* */
 	__u8 ip_proto;
 	__s16 error;
-	__u8 watch; /* someone watches the group */
-	__u8 reserved;
+	__u8 watch;   /* someone watches the group */
+	__u8 rewrite; /* 4 or 6: the ULSP chose the address in `to` instead */
+	/* Of a question that is waited for; ticket 0: none. */
+	__u64 ticket;
+	__u32 slot;
+	__u32 wait_ms;
+	__u64 deadline_ns;
+	__u8 to[16];
+	__u32 to_port;
+	__u32 reserved;
 };
 
 #endif

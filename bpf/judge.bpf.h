@@ -8,7 +8,7 @@
 #ifndef JUDGE_BPF_H
 #define JUDGE_BPF_H
 
-#include "event.bpf.h"
+#include "hold.bpf.h"
 #include "record.bpf.h"
 
 static __always_inline void verdict_deny(struct event *ev, int error, __u8 reason)
@@ -203,31 +203,59 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 		return 0;
 	heartbeat_ns = page->heartbeat_ns;
 	now = bpf_ktime_get_ns();
+	ev->wait_ms = ev->by.hold_ms;
 	if (!ULSP_HEARTBEAT_FRESH(heartbeat_ns, now)) {
-		ask_failed(ev, ULSP_REASON_ULSP_DOWN);
-		return 0;
+		ev->wait_ms = ev->by.down_ms;
+		if (!ev->wait_ms) {
+			ask_failed(ev, ULSP_REASON_ULSP_DOWN);
+			return 0;
+		}
 	}
 	verdict_deny(ev, ev->error, ULSP_REASON_ASKED);
 	return 1;
 }
 
 /*
- * Turns `ask` into a verdict.  When the message goes out the operation is
- * denied, and a retry finds the answer in the cache.
+ * Turns `ask` into a verdict, or into a question that is waited for: 1, then
+ * the caller waits on, or calls waited_enough().  Without `hold`, and in audit
+ * mode, the operation is denied when the message goes out, and a retry finds
+ * the answer in the cache.
  */
-static __always_inline void settle(void *ctx, struct event *ev, const struct sock_state *owner)
+static __always_inline int settle_or_wait(void *ctx, struct event *ev,
+					  const struct sock_state *owner, int busy)
 {
 	int error;
 
 	/* Without the knob no rule asks, and one that did all the same is refused. */
 	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
-		return;
+		return 0;
 	ev->cookie = bpf_get_socket_cookie(ctx);
 	if (!ask(ev, owner))
-		return;
+		return 0;
+	if (knobs.flags & ULSP_KNOB_HOLD && ev->wait_ms && !(ev->flags & ULSP_MSG_AUDIT)) {
+		error = hold(ev, owner, busy);
+		if (error == HELD_DECIDED)
+			hold_end(ev);
+		return error == HELD_STILL;
+	}
 	error = record_to(ev, owner, ev->by.ring, ULSP_MSG_ASK);
 	if (error)
 		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
+	return 0;
+}
+
+/* Nobody can wait any longer: the rule's fail mode decides. */
+static __always_inline void waited_enough(struct event *ev)
+{
+	hold_end(ev);
+	ask_failed(ev, ULSP_REASON_TIMEOUT);
+}
+
+/* For who can't wait outside the operation. */
+static __always_inline void settle(void *ctx, struct event *ev, const struct sock_state *owner)
+{
+	if (settle_or_wait(ctx, ev, owner, ev->flags & ULSP_MSG_NO_TASK))
+		waited_enough(ev);
 }
 
 #endif

@@ -19,6 +19,7 @@ enum ulsp_knob {
 	ULSP_KNOB_RECVFROM =
 		1 << 6,		/* ingress judges datagrams too, not only what opens connections */
 	ULSP_KNOB_ASK = 1 << 7, /* some rule asks a ULSP */
+	ULSP_KNOB_HOLD = 1 << 8, /* ... and is waited for */
 };
 
 struct ulsp_knobs {

@@ -10,7 +10,7 @@
 #ifndef MAPS_BPF_H
 #define MAPS_BPF_H
 
-#include "decide.h"
+#include "event.bpf.h"
 #include "knobs.h"
 #include "shared_maps.bpf.h"
 
@@ -33,6 +33,21 @@ struct sock_state {
 	__u8 bind_pending;  /* bound to port 0: post_bind judges */
 	__u8 v6only;	    /* of that bind */
 	__u8 reserved[3];
+};
+
+/* A connection that waits for a group's ULSP: its SYN is held back. */
+struct park {
+	__u64 deadline_ns;
+	__u32 held_by; /* the group's slot plus one; 0: nobody */
+	__u32 generation;
+	__u8 state; /* enum park_state */
+	__u8 reserved[7];
+	__u64 netns;	 /* cookie */
+	struct event ev; /* as it was asked */
+};
+enum { PARKS = 2 }; /* groups, one within the other, that hold one connection */
+struct parks {
+	struct park at[PARKS];
 };
 
 /* ---- of the instance ---- */
@@ -70,6 +85,55 @@ struct {
 			__uint(value_size, sizeof(struct ulsp_cache_entry));
 		});
 } caches __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, ULSP_MAX_SLOTS);
+			__uint(map_flags, BPF_F_MMAPABLE);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct ulsp_slot));
+		});
+} slots __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, ULSP_MAX_SLOTS);
+			__uint(map_flags, BPF_F_MMAPABLE);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct ulsp_wait));
+		});
+} waits __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct ulsp_asking);
+} asking __weak SEC(".maps");
+
+/* Held SYNs, for the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} parked __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct parks);
+} parking __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -14,6 +14,7 @@
 
 #include "listen.bpf.h"
 #include "packet.bpf.h"
+#include "park.bpf.h"
 
 enum { TCP_LISTEN_STATE = 10 };
 
@@ -223,6 +224,9 @@ int ulsp_egress(struct __sk_buff *skb)
 	type = sk->type;
 	protocol = sk->protocol;
 	barrier_var(protocol); /* or one load at a computed offset, which the verifier refuses */
+	if (knobs.flags & ULSP_KNOB_HOLD && sk->state == TCP_SYN_SENT_STATE &&
+	    parked_syn(skb, sk) == REFUSE)
+		return REFUSE;
 	if (judged_socket(type, protocol) && plain(skb))
 		return GO;
 	return backstop(skb, sk, type, protocol);

@@ -22,7 +22,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "enforce.bpf.h"
+#include "park.bpf.h"
 
 enum { TCP_ESTABLISHED_STATE = 1 };
 
@@ -116,6 +116,56 @@ static __always_inline int unspecified_v6(struct event *ev, int mapped)
 	return 1;
 }
 
+/* The address that the ULSP chose instead, where it did. */
+static __always_inline int readdress4(struct bpf_sock_addr *ctx, const struct event *ev, int ret)
+{
+	if (knobs.flags & ULSP_KNOB_HOLD && ret == GO && ev->rewrite) {
+		ctx->user_ip4 = *(const __u32 *)ev->to;
+		ctx->user_port = bpf_htons((__u16)ev->to_port);
+	}
+	return ret;
+}
+
+static __always_inline int readdress6(struct bpf_sock_addr *ctx, const struct event *ev, int ret)
+{
+	const __u32 *to = (const __u32 *)ev->to;
+
+	if (!(knobs.flags & ULSP_KNOB_HOLD) || ret != GO || !ev->rewrite)
+		return ret;
+	ctx->user_port = bpf_htons((__u16)ev->to_port);
+	if (ev->rewrite == 4) { /* mapped it stays */
+		ctx->user_ip6[0] = 0;
+		ctx->user_ip6[1] = 0;
+		ctx->user_ip6[2] = bpf_htonl(0xffff);
+		ctx->user_ip6[3] = to[0];
+	} else {
+		ctx->user_ip6[0] = to[0];
+		ctx->user_ip6[1] = to[1];
+		ctx->user_ip6[2] = to[2];
+		ctx->user_ip6[3] = to[3];
+	}
+	return ret;
+}
+
+/* A TCP connection can wait outside the call. */
+static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
+					   struct event *ev)
+{
+	if (knobs.flags & ULSP_KNOB_HOLD) {
+		unpark(sk);
+		if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
+			return GO;
+		if (settle_or_wait(ctx, ev, NULL, 0)) {
+			if (park(ctx, sk, ev)) {
+				count_reason(ULSP_REASON_HELD);
+				return GO;
+			}
+			waited_enough(ev);
+		}
+	}
+	return enforce(ctx, ev);
+}
+
 SEC("cgroup/connect4")
 int ulsp_connect4(struct bpf_sock_addr *ctx)
 {
@@ -128,7 +178,7 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
 	judge_connect_v4(&ev);
-	return enforce(ctx, &ev);
+	return readdress4(ctx, &ev, enforce_connect(ctx, sk, &ev));
 }
 
 SEC("cgroup/connect6")
@@ -149,7 +199,7 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	} else {
 		judge_connect6(&ev);
 	}
-	return enforce(ctx, &ev);
+	return readdress6(ctx, &ev, enforce_connect(ctx, sk, &ev));
 }
 
 /* The call names no address: the socket is connected and that was judged. */
@@ -191,7 +241,7 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 		ev.flags |= ULSP_MSG_MAPPED;
 	unspecified_v4(&ev, ctx->msg_src_ip4);
 	judge_sendmsg4(&ev);
-	return enforce(ctx, &ev);
+	return readdress4(ctx, &ev, enforce(ctx, &ev));
 }
 
 SEC("cgroup/sendmsg6")
@@ -216,7 +266,7 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 	} else {
 		judge_sendmsg6(&ev);
 	}
-	return enforce(ctx, &ev);
+	return readdress6(ctx, &ev, enforce(ctx, &ev));
 }
 
 /* Whether the socket is bound for IPv6 only.  Others than TCP and UDP: no, which judges more. */

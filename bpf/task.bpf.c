@@ -136,6 +136,32 @@ int task_process(struct ulsp_cache_key *key)
 	return 0;
 }
 
+/*
+ * The scheduler's own flag has no place that all kernels tell; that the processor has got one more
+ * to run is as good a sign.
+ */
+int task_rivals(void)
+{
+	const struct task_struct *task = current_task();
+
+	if (!bpf_core_field_exists(task->se.cfs_rq))
+		return 0;
+	return BPF_CORE_READ(task, se.cfs_rq, rq, nr_running);
+}
+
+static __always_inline int signalled(const struct task_struct *task)
+{
+	__u64 mine = BPF_CORE_READ(task, pending.signal.sig[0]);
+	__u64 all = BPF_CORE_READ(task, signal, shared_pending.signal.sig[0]);
+
+	return ((mine | all) & ~BPF_CORE_READ(task, blocked.sig[0])) != 0;
+}
+
+int task_wanted(int rivals)
+{
+	return task_rivals() > rivals || signalled(current_task());
+}
+
 /* ---- messages ---- */
 
 static __always_inline void put_addrs(struct ulsp_msg *m, const struct event *ev)
@@ -242,10 +268,12 @@ int record_to(const struct event *ev, const struct sock_state *owner, __u32 ring
 		put_owner(m, ev, owner);
 	else
 		put_task(m);
-	m->slot = ULSP_NO_SLOT;
+	m->slot = flags & ULSP_MSG_ASK && ev->ticket ? ev->slot : ULSP_NO_SLOT;
 	m->bytes = ev->bytes;
 	m->cache_ms = ev->by.cache_ms;
 	m->reserved = 0;
+	m->ticket = flags & ULSP_MSG_ASK ? ev->ticket : 0;
+	m->deadline_ns = flags & ULSP_MSG_ASK && ev->ticket ? ev->deadline_ns : 0;
 	bpf_ringbuf_submit(m, 0);
 	return 0;
 }

@@ -3,10 +3,14 @@
 #ifndef TASK_BPF_H
 #define TASK_BPF_H
 
-#include "event.bpf.h"
+#include "maps.bpf.h"
 
 /* uid and executable in ev->key, or no_task when it is a kernel thread. */
 extern int task_facts(struct event *ev);
+/* How many want this processor, itself included. */
+extern int task_rivals(void);
+/* Whether it should leave a wait: a signal is there, or more than `rivals` want the processor. */
+extern int task_wanted(int rivals);
 /* Notes the task as the socket's owner. */
 extern int task_own(struct sock_state *s);
 /* Which process it is, for a cached verdict. */

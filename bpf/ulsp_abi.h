@@ -57,12 +57,12 @@ enum ulsp_reason {
 };
 
 enum {
-	ULSP_MAX_GROUPS = 256, /* groups of one instance */
-	ULSP_MAX_RINGS = 32,   /* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
-	ULSP_MAX_FILES = 256,  /* policy files that messages can name */
+	ULSP_MAX_GROUPS = 256,	/* groups of one instance */
+	ULSP_MAX_RINGS = 32,	/* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
+	ULSP_MAX_FILES = 256,	/* policy files that messages can name */
 	ULSP_MAX_SLOTS = 16384, /* operations that wait for one ULSP at a time */
-	ULSP_NAME_BYTES = 64,  /* group and ULSP names, NUL included */
-	ULSP_PATH_BYTES = 256, /* a policy file's name, NUL included, the tail when longer */
+	ULSP_NAME_BYTES = 64,	/* group and ULSP names, NUL included */
+	ULSP_PATH_BYTES = 256,	/* a policy file's name, NUL included, the tail when longer */
 	ULSP_COMM_BYTES = 16,
 	ULSP_RING_MONITOR = 0,
 };
@@ -165,9 +165,9 @@ struct ulsp_slot {
 	__u64 ticket; /* as in the message that is answered */
 	__u64 parked; /* by the kernel: this ticket's operation waits for the daemon to go on */
 	__u32 generation;
-	__u8 verdict; /* ULSP_VERDICT_ALLOW, _DENY or _REWRITE */
-	__u8 family;  /* rewrite: 4 or 6 */
-	__s16 error;  /* negative errno of a denial */
+	__u8 verdict;  /* ULSP_VERDICT_ALLOW, _DENY or _REWRITE */
+	__u8 family;   /* rewrite: 4 or 6 */
+	__s16 error;   /* negative errno of a denial */
 	__u8 addr[16]; /* rewrite: network order, as in messages */
 	__u16 port;    /* rewrite: host order */
 	__u8 reserved[22];
@@ -177,6 +177,49 @@ struct ulsp_slot {
 struct ulsp_wait {
 	__u64 until_ns; /* CLOCK_MONOTONIC; 0 or past: free */
 	__u64 ticket;	/* grows with each that had it */
+};
+
+/* How a ULSP is waited for, and what came of it: one per ring.  No ULSP can write it. */
+struct ulsp_asking {
+	__u32 spin_ns; /* longest wait within the operation; 0: none */
+	__u32 success; /* of the last such waits, in 1/1024 */
+	__u32 skipped; /* waits left out since they seldom succeed */
+	__u32 reserved;
+	__u64 spun;	/* waits within the operation */
+	__u64 answered; /* of these */
+};
+
+/*
+ * A SYN that waits for a verdict: for the daemon, which sends it again or
+ * refuses it.  Its network namespace is that of the process.
+ */
+enum { ULSP_SYN_BYTES = 256 };
+struct ulsp_parked {
+	__u64 ticket;
+	__u64 deadline_ns;
+	__u64 netns;  /* cookie */
+	__u64 cookie; /* of the socket */
+	__u32 slot;
+	__u32 group;
+	__u32 generation;
+	__u32 tgid;
+	__u32 mark;
+	__u32 ifindex; /* the socket's device; 0: any */
+	__s16 error;   /* of a denial by the fail mode */
+	__u8 ring;
+	__u8 flags;    /* ULSP_PARKED_* */
+	__u16 bytes;   /* of the packet, from its IP header; 0: too long to be sent again */
+	__u16 holders; /* groups that hold it: so many of these come */
+	__u8 packet[ULSP_SYN_BYTES];
+};
+enum {
+	ULSP_PARKED_ALLOW = 1 << 0, /* the fail mode allows */
+};
+
+/* What a ULSP writes into the daemon's pipe after it answered what is parked. */
+struct ulsp_poke {
+	__u32 ring;
+	__u32 slot;
 };
 
 /*
@@ -265,6 +308,8 @@ ULSP_AT(ulsp_msg, ticket, 152);
 ULSP_SIZE(ulsp_slot, 64);
 ULSP_AT(ulsp_slot, addr, 24);
 ULSP_SIZE(ulsp_wait, 16);
+ULSP_SIZE(ulsp_asking, 32);
+ULSP_SIZE(ulsp_parked, 320);
 ULSP_AT(ulsp_page, heartbeat_ns, 8);
 ULSP_AT(ulsp_page, received, 24);
 ULSP_SIZE(ulsp_page, 4096);

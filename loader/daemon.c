@@ -158,6 +158,10 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (!r)
 		r = supervisor_new(d->event, d->instance, &d->root, &d->supervisor, e);
 	if (!r)
+		r = parking_new(d->event, d->instance, &d->parking, e);
+	if (!r)
+		d->supervisor->poke_fd = parking_poke_fd(d->parking);
+	if (!r)
 		r = monitor_new(d->event, d->instance, &d->root, &d->monitor);
 	if (!r)
 		r = lsm_open(d->instance, false, &d->lsm, e);
@@ -263,6 +267,7 @@ void daemon_close(struct daemon **dp)
 		server_stop(d->server);
 	monitor_free(&d->monitor);
 	supervisor_free(&d->supervisor);
+	parking_free(&d->parking);
 	if (destroy && d->root.fd >= 0)
 		remove_run_cgroups(d);
 	members_free(&d->members);

@@ -17,6 +17,7 @@
 #include "lsm.h"
 #include "members.h"
 #include "monitor.h"
+#include "parking.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -36,6 +37,7 @@ struct daemon {
 	struct supervisor *supervisor;
 	struct lsm *lsm; /* NULL: no policy needs it */
 	struct monitor *monitor;
+	struct parking *parking;
 	struct server *server;
 	struct enforced *now;	    /* never NULL after the start; may have no group */
 	bool destroy;		    /* at the end: detach and unpin everything */

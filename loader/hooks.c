@@ -20,8 +20,10 @@ const struct hook hooks[HOOK_COUNT] = {
 	[HOOK_CONNECT6] = {"connect6", "ulsp_connect6", BPF_CGROUP_INET6_CONNECT, POL_NEED_CONNECT},
 	[HOOK_SENDMSG4] = {"sendmsg4", "ulsp_sendmsg4", BPF_CGROUP_UDP4_SENDMSG, POL_NEED_SENDTO},
 	[HOOK_SENDMSG6] = {"sendmsg6", "ulsp_sendmsg6", BPF_CGROUP_UDP6_SENDMSG, POL_NEED_SENDTO},
-	[HOOK_LISTEN] = {"listen", "ulsp_listen", BPF_CGROUP_SOCK_OPS, POL_NEED_LISTEN},
+	[HOOK_SOCKOPS] = {"sockops", "ulsp_sockops", BPF_CGROUP_SOCK_OPS,
+			  POL_NEED_LISTEN | POL_NEED_HOLD},
 	[HOOK_INGRESS] = {"ingress", "ulsp_ingress", BPF_CGROUP_INET_INGRESS,
 			  POL_NEED_INGRESS | POL_NEED_LISTEN | POL_NEED_RECVFROM},
-	[HOOK_EGRESS] = {"egress", "ulsp_egress", BPF_CGROUP_INET_EGRESS, POL_NEED_BACKSTOP},
+	[HOOK_EGRESS] = {"egress", "ulsp_egress", BPF_CGROUP_INET_EGRESS,
+			 POL_NEED_BACKSTOP | POL_NEED_HOLD},
 };

@@ -101,6 +101,8 @@ static __u32 knob_flags(const struct pol_table *table)
 			flags |= ULSP_KNOB_EXE;
 		if (rule->verdict == ULSP_VERDICT_ASK)
 			flags |= ULSP_KNOB_ASK;
+		if (rule->verdict == ULSP_VERDICT_ASK && (rule->hold_ms || rule->down_hold_ms))
+			flags |= ULSP_KNOB_HOLD;
 	}
 	return flags;
 }
@@ -135,6 +137,9 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		{o->maps.files, i->files},   {o->maps.streams, i->streams},
 		{o->maps.gcount, i->gcount}, {o->maps.carried, i->carried},
 		{o->maps.socks, i->socks},   {o->maps.meta, i->meta},
+		{o->maps.slots, i->slots},   {o->maps.waits, i->waits},
+		{o->maps.asking, i->asking}, {o->maps.parked, i->parked},
+		{o->maps.parking, i->parking},
 		{o->maps.table, table},
 	};
 	size_t n;

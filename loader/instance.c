@@ -35,6 +35,11 @@ static const struct shared_map {
 	{"gcount", offsetof(struct instance, gcount)},
 	{"carried", offsetof(struct instance, carried)},
 	{"socks", offsetof(struct instance, socks)},
+	{"slots", offsetof(struct instance, slots)},
+	{"waits", offsetof(struct instance, waits)},
+	{"asking", offsetof(struct instance, asking)},
+	{"parked", offsetof(struct instance, parked)},
+	{"parking", offsetof(struct instance, parking)},
 };
 enum { NSHARED = sizeof(shared_maps) / sizeof(shared_maps[0]) };
 

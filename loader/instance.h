@@ -4,8 +4,9 @@
  * share, and the loaded policy's text.
  *
  *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
+ *   BPFFS/ulsp/NAME/slots waits asking parked parking
  *   BPFFS/ulsp/NAME/monitor
- *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache}
+ *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache,slots,waits}
  *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
  *   BPFFS/ulsp/NAME/link/GROUP/CGROUPID/HOOK
  *
@@ -34,8 +35,8 @@ struct instance {
 	char *name;
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
-	int meta, rings, pages, caches, groups, files, streams, gcount, carried,
-		socks;		       /* map fds */
+	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks, slots, waits,
+		asking, parked, parking; /* map fds */
 	int monitor;		       /* ring 0 */
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
@@ -65,7 +66,7 @@ int instance_file_slot(struct instance *i, const char *name, uint16_t *ret, stru
 /* A ULSP's ring, page and cache: adopted from pins or made; slot 1.. in rings/pages/caches. */
 struct ulsp_maps {
 	uint8_t slot;
-	int ring, page, cache;
+	int ring, page, cache, slots, waits;
 	struct ulsp_page *mapped;
 };
 int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,

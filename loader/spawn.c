@@ -122,7 +122,7 @@ __attribute__((format(printf, 3, 4))) static void set_env(struct plan *p, int in
 
 static void make_env(const struct spawn *s, struct plan *p)
 {
-	set_env(p, 0, "ULSP_FDS=ring=3 page=4 cache=5 groups=6 files=7 streams=8");
+	set_env(p, 0, "ULSP_FDS=ring=3 page=4 cache=5 groups=6 files=7 streams=8 slots=9 poke=10");
 	set_env(p, 1, "ULSP_NAME=%s", s->name);
 	set_env(p, 2, "ULSP_RING=%u", s->ring);
 	set_env(p, 3, "ULSP_ABI=%d", ULSP_ABI);

@@ -10,7 +10,7 @@
 
 #include "instance.h"
 
-enum { SPAWN_FDS = 6 }; /* ring page cache groups files streams, as 3..8 */
+enum { SPAWN_FDS = 8 }; /* ring page cache groups files streams slots poke, as 3..10 */
 
 struct spawn {
 	char *const *argv;

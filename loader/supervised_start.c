@@ -97,7 +97,7 @@ static int start_process(struct supervised *p, struct err *e)
 		.instance = s->instance->name,
 		.ring = p->maps.slot,
 		.fds = {p->maps.ring, p->maps.page, p->maps.cache, s->groups_fd, s->files_fd,
-			s->streams_fd},
+			s->streams_fd, p->maps.slots, s->poke_fd},
 	};
 	struct err cause = {0};
 	int fd, r;

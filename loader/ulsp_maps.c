@@ -16,6 +16,7 @@
 
 enum {
 	RING_BYTES_DEFAULT = 1 << 20,
+	SPIN_NS_DEFAULT = 50000,
 	CACHE_ENTRIES = 1 << 16, /* flows with a verdict; the least used goes first */
 };
 
@@ -124,13 +125,16 @@ static void fini(struct ulsp_maps *m)
 	scope_close(&m->ring);
 	scope_close(&m->page);
 	scope_close(&m->cache);
-	m->ring = m->page = m->cache = -1;
+	scope_close(&m->slots);
+	scope_close(&m->waits);
+	m->ring = m->page = m->cache = m->slots = m->waits = -1;
 }
 
 static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct ulsp_maps *m)
 {
 	scoped(scope_free) char *old_path = pin_path("%s/ring", dir);
 	scoped(scope_close) int old = old_path ? pin_open(old_path) : -ENOMEM;
+	const struct ulsp_asking how = {.spin_ns = SPIN_NS_DEFAULT, .success = 1024};
 	__u32 slot;
 	void *page;
 	int r;
@@ -148,6 +152,12 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	if (!r)
 		r = open_or_make(dir, "cache", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ulsp_cache_key),
 				 sizeof(struct ulsp_cache_entry), CACHE_ENTRIES, 0, &m->cache);
+	if (!r)
+		r = open_or_make(dir, "slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_slot),
+				 ULSP_MAX_SLOTS, BPF_F_MMAPABLE, &m->slots);
+	if (!r)
+		r = open_or_make(dir, "waits", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_wait),
+				 ULSP_MAX_SLOTS, BPF_F_MMAPABLE, &m->waits);
 	if (r)
 		return r;
 	page = mmap(NULL, sizeof(struct ulsp_page), PROT_READ | PROT_WRITE, MAP_SHARED, m->page, 0);
@@ -159,9 +169,13 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	if (old < 0 || map_id(old) != map_id(m->ring))
 		m->mapped->taken = 0; /* of a ring that is gone */
 	slot = m->slot;
+	if (bpf_map_update_elem(i->asking, &slot, &how, BPF_ANY))
+		return -errno;
 	/* The ring last: what finds it finds page and cache too. */
 	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||
 	    bpf_map_update_elem(i->caches, &slot, &m->cache, BPF_ANY) ||
+	    bpf_map_update_elem(i->slots, &slot, &m->slots, BPF_ANY) ||
+	    bpf_map_update_elem(i->waits, &slot, &m->waits, BPF_ANY) ||
 	    bpf_map_update_elem(i->rings, &slot, &m->ring, BPF_ANY))
 		return -errno;
 	return 0;
@@ -183,7 +197,7 @@ static void count_rings(struct instance *i)
 int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
 		       struct ulsp_maps *ret, struct err *e)
 {
-	struct ulsp_maps m = {.ring = -1, .page = -1, .cache = -1};
+	struct ulsp_maps m = {.ring = -1, .page = -1, .cache = -1, .slots = -1, .waits = -1};
 	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;
 	int r;
 
@@ -212,7 +226,7 @@ int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_byte
 	int r;
 
 	if (map_entries(m->ring) == ring_size(ring_bytes) && !is_frozen(m->ring) &&
-	    !is_frozen(m->page) && !is_frozen(m->cache)) {
+	    !is_frozen(m->page) && !is_frozen(m->cache) && !is_frozen(m->slots)) {
 		*ret_made = false;
 		return 0;
 	}
@@ -253,6 +267,8 @@ void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *
 	bpf_map_delete_elem(i->rings, &slot);
 	bpf_map_delete_elem(i->pages, &slot);
 	bpf_map_delete_elem(i->caches, &slot);
+	bpf_map_delete_elem(i->slots, &slot);
+	bpf_map_delete_elem(i->waits, &slot);
 	/* The slot's next ULSP counts from 1. */
 	for (group = 0; group < ULSP_MAX_GROUPS; group++) {
 		__u32 at = group * ULSP_MAX_RINGS + slot;

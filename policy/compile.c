@@ -209,6 +209,11 @@ static int finish(struct compiler *c)
 	return r;
 }
 
+static bool is_held(const struct pol_rule *rule)
+{
+	return rule->verdict == ULSP_VERDICT_ASK && (rule->hold_ms || rule->down_hold_ms);
+}
+
 /*
  * Connections, datagrams and binds are always seen, for messages and counters;
  * the rest costs something on every packet or socket and is there when a rule
@@ -221,8 +226,11 @@ static unsigned needs(const struct compiler *c)
 	uint32_t ops = 0;
 	size_t i;
 
-	for (i = 0; i < c->g->nrules; i++)
+	for (i = 0; i < c->g->nrules; i++) {
 		ops |= c->g->rules[i].ops;
+		if (is_held(&c->g->rules[i]) && c->g->rules[i].ops & 1u << ULSP_OP_CONNECT)
+			need |= POL_NEED_HOLD;
+	}
 	if (ops & 1u << ULSP_OP_SOCKET)
 		need |= POL_NEED_SOCKET;
 	if (ops & 1u << ULSP_OP_LISTEN || c->verdicts[ULSP_OP_LISTEN] & refused)

@@ -259,6 +259,7 @@ enum {
 	POL_NEED_INGRESS = 1 << 5,  /* accept, recvfrom, listen */
 	POL_NEED_BACKSTOP = 1 << 6, /* egress check of what sockets hooks don't see */
 	POL_NEED_RECVFROM = 1 << 7, /* ingress looks at every datagram, not only at SYNs */
+	POL_NEED_HOLD = 1 << 8,	    /* egress looks at SYNs, and sockops at their end */
 };
 
 struct pol_table {

@@ -83,10 +83,6 @@ static void refuse_in_rule(struct refusal *f, const struct pol_rule *rule)
 		unsupported(f, loc, "limit");
 	if (rule->nnames)
 		unsupported(f, loc, "name");
-	if (rule->hold_ms)
-		unsupported(f, loc, "hold");
-	if (rule->down == POL_DOWN_HOLD)
-		unsupported(f, loc, "down hold");
 	if (is_any(rule)) /* all of IPv4 and IPv6 */
 		return;
 	for (unsigned i = ULSP_PROTO_INET_COUNT; i < ULSP_PROTO_COUNT; i++)

@@ -4,10 +4,10 @@
 # longest first; tests_VM_LONG: in make check-vm only.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
 tests_UNIT :=
 tests_LIVE :=
-tests_TOOLS := try
+tests_TOOLS := try answerer
 tests_VM_LONG := isolated_software test_lsm_races test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
 	test_ulsp_kernel test_ulsp_programs
-tests_SCRIPTS := isolation isolated_software matrix reload kill ulsps members badinput run install cgroups hostile answers
+tests_SCRIPTS := isolation hold isolated_software matrix reload kill ulsps members badinput run install cgroups hostile answers
 
 
 # libulsp, ulsp-log, ulsp-firewall
@@ -89,3 +89,4 @@ tests_VM := isolation test_kern_deny $(filter-out test_lsm_races,$(tests_LSM)) d
 $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_hooks.c))
 $(foreach t,escape cgroup member guard races,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
+answerer_LIBS := ulsp

@@ -31,6 +31,8 @@ struct ulsp_backend {
 	void (*settle)(struct ulsp *u);
 	int (*put)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cache_key *key,
 		   const struct ulsp_cache_entry *entry, uint32_t ttl_ms);
+	/* To who waits for it.  -EALREADY: it has one; -EOPNOTSUPP: too late to be rewritten. */
+	int (*answer)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said);
 	/* Each second, and at close with alive == false. */
 	void (*beat)(struct ulsp *u, bool alive);
 	/* The sender's counter of a group; false: it can't be read. */

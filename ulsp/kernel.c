@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,13 @@
 
 #include <bpf/bpf.h>
 
-enum { FD_RING, FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FDS };
+enum { FD_RING, FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FD_SLOTS, MAPS };
+enum { FD_POKE = MAPS, FDS }; /* a pipe to the daemon */
 
 static const struct {
 	const char *name;
 	enum bpf_map_type type; /* BPF_MAP_TYPE_UNSPEC: any with these sizes */
-	uint32_t key, value;
+	uint32_t key, value;	/* of a map */
 } fd_is[FDS] = {
 	[FD_RING] = {"ring", BPF_MAP_TYPE_RINGBUF, 0, 0},
 	[FD_PAGE] = {"page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page)},
@@ -37,6 +39,8 @@ static const struct {
 	[FD_GROUPS] = {"groups", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_group)},
 	[FD_FILES] = {"files", BPF_MAP_TYPE_ARRAY, 4, ULSP_PATH_BYTES},
 	[FD_STREAMS] = {"streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_stream)},
+	[FD_SLOTS] = {"slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_slot)},
+	[FD_POKE] = {"poke", BPF_MAP_TYPE_UNSPEC, 0, 0},
 };
 
 /*
@@ -52,11 +56,12 @@ struct pause {
 
 struct kernel {
 	int fds[FDS];
-	uint32_t entries[FDS];
+	uint32_t entries[MAPS];
 	uint32_t ring_number;
 	struct ulsp_ring ring;
 	struct pause pause;
 	struct ulsp_page *page;
+	struct ulsp_slot *slots;
 	/* Names as the messages of a generation have them: a slot is given anew only by a reload.
 	 */
 	struct {
@@ -142,7 +147,7 @@ static int parse_environment(struct ulsp *u, struct kernel *k)
 /* The descriptors must be what the daemon says: sizes are the ABI. */
 static int check_maps(struct kernel *k)
 {
-	for (int i = 0; i < FDS; i++) {
+	for (int i = 0; i < MAPS; i++) {
 		struct bpf_map_info info = {0};
 		uint32_t bytes = sizeof(info);
 		int r;
@@ -157,12 +162,15 @@ static int check_maps(struct kernel *k)
 		k->entries[i] = info.max_entries;
 	}
 	if (k->entries[FD_GROUPS] < ULSP_MAX_GROUPS || k->entries[FD_FILES] < ULSP_MAX_FILES ||
-	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_MAX_RINGS)
+	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_MAX_RINGS ||
+	    k->entries[FD_SLOTS] < ULSP_MAX_SLOTS)
 		return -EPROTO;
 	return 0;
 }
 
-static int map_page(struct kernel *k)
+enum { SLOTS_BYTES = ULSP_MAX_SLOTS * sizeof(struct ulsp_slot) };
+
+static int map_pages(struct kernel *k)
 {
 	void *at = mmap(NULL, sizeof(*k->page), PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[FD_PAGE],
 			0);
@@ -170,6 +178,10 @@ static int map_page(struct kernel *k)
 	if (at == MAP_FAILED)
 		return -errno;
 	k->page = at;
+	at = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[FD_SLOTS], 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	k->slots = at;
 	return 0;
 }
 
@@ -239,6 +251,8 @@ static void kernel_close(struct ulsp *u)
 	ulsp_ring_close(&k->ring);
 	if (k->page)
 		munmap(k->page, sizeof(*k->page));
+	if (k->slots)
+		munmap(k->slots, SLOTS_BYTES);
 	for (int i = 0; i < FDS; i++)
 		if (k->fds[i] >= 0)
 			close(k->fds[i]);
@@ -261,7 +275,7 @@ static int kernel_open(struct ulsp *u, struct kernel *k)
 	r = check_maps(k);
 	if (r)
 		return r;
-	r = map_page(k);
+	r = map_pages(k);
 	if (r)
 		return r;
 	r = claim_page(k);
@@ -315,10 +329,19 @@ static void publish(struct ulsp *u)
 	p->late = k->before.late + u->stats.late;
 }
 
+/* Asking programs wait for who is awake on another processor than theirs. */
+static void awake(struct kernel *k, bool now)
+{
+	int cpu = now ? sched_getcpu() : -1;
+
+	__atomic_store_n(&k->page->awake, (uint32_t)(cpu + 1), __ATOMIC_RELEASE);
+}
+
 static void kernel_drain(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
 
+	awake(k, true);
 	k->pause.warm = ulsp_ring_drain(&k->ring, on_record, u) > 0;
 	publish(u);
 }
@@ -351,6 +374,7 @@ static bool kernel_linger(struct ulsp *u)
 	struct kernel *k = u->impl;
 	struct pause *l = &k->pause;
 
+	awake(k, true);
 	if (ulsp_ring_ready(&k->ring))
 		return true;
 	if (l->warm && (l->credit || ++l->held >= LINGER_RETRY)) {
@@ -363,6 +387,7 @@ static bool kernel_linger(struct ulsp *u)
 			l->credit--;
 	}
 	l->warm = false;
+	awake(k, false);
 	ulsp_ring_settle(&k->ring);
 	return ulsp_ring_ready(&k->ring);
 }
@@ -371,6 +396,7 @@ static void kernel_settle(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
 
+	awake(k, false);
 	ulsp_ring_settle(&k->ring);
 }
 
@@ -390,11 +416,43 @@ static int kernel_put(struct ulsp *u, const struct ulsp_message *m,
 	return bpf_map_update_elem(k->fds[FD_CACHE], key, entry, BPF_ANY);
 }
 
+/*
+ * The ticket goes last: who sees it sees the rest.  Who waits outside the operation waits for the
+ * daemon: it is told, unless that is said to be so only after the ticket was there.
+ */
+static int kernel_answer(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said)
+{
+	struct kernel *k = u->impl;
+	struct ulsp_poke poke = {.ring = k->ring_number, .slot = m->raw.slot};
+	struct ulsp_slot *s;
+
+	if (m->raw.slot >= ULSP_MAX_SLOTS)
+		return -EINVAL;
+	s = &k->slots[m->raw.slot];
+	if (__atomic_load_n(&s->ticket, __ATOMIC_RELAXED) >= said->ticket)
+		return -EALREADY;
+	if (said->verdict == ULSP_VERDICT_REWRITE &&
+	    __atomic_load_n(&s->parked, __ATOMIC_ACQUIRE) == said->ticket)
+		return -EOPNOTSUPP;
+	s->generation = said->generation;
+	s->verdict = said->verdict;
+	s->family = said->family;
+	s->error = said->error;
+	s->port = said->port;
+	memcpy(s->addr, said->addr, sizeof(s->addr));
+	__atomic_store_n(&s->ticket, said->ticket, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&s->parked, __ATOMIC_SEQ_CST) == said->ticket)
+		(void)!write(k->fds[FD_POKE], &poke, sizeof(poke)); /* full: it looks by itself */
+	return 0;
+}
+
 static void kernel_beat(struct ulsp *u, bool alive)
 {
 	struct kernel *k = u->impl;
 
 	publish(u);
+	if (!alive)
+		awake(k, false);
 	__atomic_store_n(&k->page->heartbeat_ns, alive ? u->beat_ns : 0, __ATOMIC_RELEASE);
 }
 
@@ -449,6 +507,7 @@ static const struct ulsp_backend kernel_backend = {
 	.linger = kernel_linger,
 	.settle = kernel_settle,
 	.put = kernel_put,
+	.answer = kernel_answer,
 	.beat = kernel_beat,
 	.sent = kernel_sent,
 	.empty = kernel_empty,

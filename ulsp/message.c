@@ -190,11 +190,9 @@ const char *ulsp_local_text(const struct ulsp_message *m)
 	return w->local;
 }
 
-/* No message waits for its verdict yet: slots are not given out by this ABI version's programs. */
 uint64_t ulsp_deadline_ns(const struct ulsp_message *m)
 {
-	(void)m;
-	return 0;
+	return m->raw.deadline_ns;
 }
 
 uint32_t ulsp_cache_limit_ms(const struct ulsp_message *m)

@@ -147,6 +147,11 @@ static int fill(struct ulsp_msg *m, const struct ulsp_test_message *in)
 	m->uid = m->gid = in->uid;
 	m->slot = ULSP_NO_SLOT;
 	m->time_ns = ulsp_now_ns(CLOCK_MONOTONIC);
+	if (in->ask && in->hold_ms) {
+		m->slot = 0;
+		m->ticket = 1;
+		m->deadline_ns = m->time_ns + in->hold_ms * 1000000ull;
+	}
 	if (in->ask) {
 		m->flags = ULSP_MSG_ASK;
 		m->verdict = ULSP_VERDICT_DENY;
@@ -238,8 +243,25 @@ static int test_put(struct ulsp *u, const struct ulsp_message *m, const struct u
 
 	v->given = 1;
 	v->error = entry->error;
+	v->to[0] = '\0';
 	v->cover = (enum ulsp_cover)key->scope;
 	v->ttl_ms = ttl_ms;
+	return 0;
+}
+
+static int test_answer(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said)
+{
+	struct test *t = u->impl;
+	struct ulsp_test_verdict *v = &t->entries[m->number].verdict;
+
+	if (v->waited)
+		return -EALREADY;
+	v->given = v->waited = 1;
+	v->error = said->error;
+	v->cover = ULSP_COVER_ONCE;
+	v->ttl_ms = 0;
+	if (said->verdict == ULSP_VERDICT_REWRITE)
+		ulsp_format_endpoint(said->family, said->addr, said->port, v->to);
 	return 0;
 }
 
@@ -303,6 +325,7 @@ static void test_close(struct ulsp *u)
 static const struct ulsp_backend test_backend = {
 	.drain = test_drain,
 	.put = test_put,
+	.answer = test_answer,
 	.beat = test_beat,
 	.sent = test_sent,
 	.empty = test_empty,

@@ -139,6 +139,7 @@ enum ulsp_cover {
 	ULSP_COVER_DESTINATION,	 /* operation, protocol and address; every port */
 	ULSP_COVER_PROCESS,	 /* operation of this process; every address */
 	ULSP_COVER_PROCESS_FLOW, /* the flow, of this process */
+	ULSP_COVER_ONCE,	 /* this operation, which waits for it; nothing is kept */
 };
 
 struct ulsp_cache {
@@ -148,13 +149,24 @@ struct ulsp_cache {
 };
 
 /*
+ * Answers who waits for it (ulsp_deadline_ns() != 0), and keeps the verdict for operations like it.
  * cache NULL: this flow, as long as the rule lets it.  -EINVAL: error is not a
- * negative errno, the message asks nothing, or it has no process to cover.
+ * negative errno, the message asks nothing, it has no process to cover, or ULSP_COVER_ONCE and
+ * nobody waits.  -ETIMEDOUT: ULSP_COVER_ONCE, and the deadline is over: the rule's fail mode has
+ * decided.  -EALREADY: ULSP_COVER_ONCE, and it was answered before.  (Any other cover is kept all
+ * the same, for the next try.)
  * -ESTALE: the policy has been reloaded since; the verdict would be void.
  * -ENOTCONN: after ulsp_close().  -E2BIG, -ENOMEM, -EBUSY: the kernel's cache did not take it.
  */
 int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache);
 int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache);
+/*
+ * Allows the operation with another address and port, for this time only: connect and sendto, by
+ * the message's own family.  -EAFNOSUPPORT: another family.  -EOPNOTSUPP: another operation, or it
+ * came too late: the SYN is on its way already (answer it otherwise, then).  -ETIMEDOUT, -EALREADY,
+ * -EINVAL, -ESTALE, -ENOTCONN as above.
+ */
+int ulsp_rewrite(struct ulsp_message *m, const struct sockaddr *to, socklen_t bytes);
 
 /* ---- test double: a ULSP without kernel, daemon or root ---- */
 
@@ -166,7 +178,8 @@ struct ulsp_test_message {
 	pid_t pid;
 	uid_t uid;
 	int ask;
-	uint64_t lost; /* messages of this group that got lost before this one */
+	uint64_t lost;	  /* messages of this group that got lost before this one */
+	uint32_t hold_ms; /* with ask: the operation waits so long for its verdict */
 };
 struct ulsp_test_verdict {
 	size_t size;
@@ -174,6 +187,8 @@ struct ulsp_test_verdict {
 	int error; /* 0: allowed */
 	enum ulsp_cover cover;
 	uint32_t ttl_ms; /* as the cache would have it */
+	int waited;	 /* 1: it came to who waited, in time */
+	char to[64];	 /* "192.0.2.1:443" of a rewrite; else "" */
 };
 /* A handle without a kernel; everything above works on it. */
 int ulsp_test_open(const struct ulsp_options *options, struct ulsp **ret);

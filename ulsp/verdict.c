@@ -2,6 +2,7 @@
 #include "verdict.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "handle.h"
@@ -71,27 +72,21 @@ __u32 ulsp_cache_ttl_ms(__u32 wanted_ms, __u32 rule_ms)
 	return rule_ms && rule_ms < wanted_ms ? rule_ms : wanted_ms;
 }
 
-static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
-		const struct ulsp_cache *cache)
+/* 1: somebody waits for it. */
+static int is_awaited(const struct ulsp_message *m)
 {
-	struct ulsp_cache_entry entry = {.verdict = (__u8)verdict, .error = (__s16)error};
-	struct ulsp_cache wanted = {.cover = ULSP_COVER_FLOW};
-	struct ulsp_cache_key key;
+	return m->raw.ticket && m->raw.slot != ULSP_NO_SLOT;
+}
+
+/* What every verdict needs; fills in whom it is for. */
+static int ready(const struct ulsp_message *m, struct ulsp_slot *said)
+{
 	struct ulsp *u;
-	__u32 ttl_ms, generation;
+	__u32 generation;
 	int r;
 
 	if (!m || !ulsp_is_ask(m))
 		return -EINVAL;
-	if (cache) {
-		r = ulsp_sized_in(&wanted, sizeof(wanted), cache,
-				  offsetof(struct ulsp_cache, ttl_ms) + sizeof(wanted.ttl_ms));
-		if (r)
-			return r;
-	}
-	r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)wanted.cover, &key);
-	if (r)
-		return r;
 	u = m->u;
 	if (!u->backend)
 		return -ENOTCONN;
@@ -102,12 +97,71 @@ static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
 		u->stats.late++;
 		return -ESTALE;
 	}
-	ttl_ms = ulsp_cache_ttl_ms(wanted.ttl_ms, m->raw.cache_ms);
-	entry.generation = m->raw.generation;
+	said->ticket = m->raw.ticket;
+	said->generation = m->raw.generation;
+	return 0;
+}
+
+/* To who waits. */
+static int answer(const struct ulsp_message *m, const struct ulsp_slot *said)
+{
+	struct ulsp *u = m->u;
+
+	if (!is_awaited(m))
+		return -EINVAL;
+	if (ulsp_now_ns(CLOCK_MONOTONIC) >= m->raw.deadline_ns) {
+		u->stats.late++;
+		return -ETIMEDOUT;
+	}
+	return u->backend->answer(u, m, said);
+}
+
+static int keep(const struct ulsp_message *m, enum ulsp_cover cover, __u32 ttl_ms,
+		const struct ulsp_slot *said)
+{
+	struct ulsp_cache_entry entry = {
+		.generation = said->generation, .verdict = said->verdict, .error = said->error};
+	struct ulsp_cache_key key;
+	int r;
+
+	r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)cover, &key);
+	if (r)
+		return r;
+	ttl_ms = ulsp_cache_ttl_ms(ttl_ms, m->raw.cache_ms);
 	entry.expires_ns = ulsp_now_ns(CLOCK_MONOTONIC) + (__u64)ttl_ms * 1000000u;
-	r = u->backend->put(u, m, &key, &entry, ttl_ms);
+	return m->u->backend->put(m->u, m, &key, &entry, ttl_ms);
+}
+
+static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
+		const struct ulsp_cache *cache)
+{
+	struct ulsp_slot said = {.verdict = (__u8)verdict, .error = (__s16)error};
+	struct ulsp_cache wanted = {.cover = ULSP_COVER_FLOW};
+	struct ulsp_cache_key key;
+	int r;
+
+	if (cache) {
+		r = ulsp_sized_in(&wanted, sizeof(wanted), cache,
+				  offsetof(struct ulsp_cache, ttl_ms) + sizeof(wanted.ttl_ms));
+		if (r)
+			return r;
+	}
+	r = ready(m, &said);
+	if (r)
+		return r;
+	if (wanted.cover == ULSP_COVER_ONCE) {
+		r = answer(m, &said);
+	} else {
+		/* Nobody is answered by what can't be kept as it is wanted. */
+		r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)wanted.cover, &key);
+		if (r)
+			return r;
+		if (is_awaited(m))
+			answer(m, &said); /* too late is not too late for the next */
+		r = keep(m, wanted.cover, wanted.ttl_ms, &said);
+	}
 	if (!r)
-		u->stats.verdicts++;
+		m->u->stats.verdicts++;
 	return r;
 }
 
@@ -121,4 +175,37 @@ int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache)
 	if (error >= 0 || error < -4095)
 		return -EINVAL;
 	return give(m, ULSP_VERDICT_DENY, error, cache);
+}
+
+int ulsp_rewrite(struct ulsp_message *m, const struct sockaddr *to, socklen_t bytes)
+{
+	struct ulsp_slot said = {.verdict = ULSP_VERDICT_REWRITE};
+	const struct sockaddr_in6 *in6 = (const void *)to;
+	const struct sockaddr_in *in = (const void *)to;
+	int r;
+
+	if (!to || bytes < sizeof(to->sa_family))
+		return -EINVAL;
+	r = ready(m, &said);
+	if (r)
+		return r;
+	if (m->raw.op != ULSP_OP_CONNECT && m->raw.op != ULSP_OP_SENDTO)
+		return -EOPNOTSUPP;
+	if (to->sa_family == AF_INET && bytes >= sizeof(*in)) {
+		said.family = 4;
+		memcpy(said.addr, &in->sin_addr, 4);
+		said.port = ntohs(in->sin_port);
+	} else if (to->sa_family == AF_INET6 && bytes >= sizeof(*in6)) {
+		said.family = 6;
+		memcpy(said.addr, &in6->sin6_addr, 16);
+		said.port = ntohs(in6->sin6_port);
+	}
+	if (!said.family || said.family != m->raw.family)
+		return -EAFNOSUPPORT;
+	if (!said.port)
+		return -EINVAL;
+	r = answer(m, &said);
+	if (!r)
+		m->u->stats.verdicts++;
+	return r;
 }

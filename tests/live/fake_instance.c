@@ -2,6 +2,7 @@
 #include "fake_instance.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/bpf.h>
 #include <stddef.h>
@@ -131,6 +132,8 @@ static void *map_at(int fd, size_t bytes)
 
 int fake_open(struct fake *f, uint32_t ring_bytes)
 {
+	int pipe_fds[2];
+
 	memset(f, 0, sizeof(*f));
 	f->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fake_ring", 0, 0, ring_bytes, NULL);
 	f->page = make_array("fake_page", sizeof(struct ulsp_page), 1);
@@ -144,6 +147,11 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	f->groups_ro = read_only(f->groups);
 	f->files_ro = read_only(f->files);
 	f->streams_ro = read_only(f->streams);
+	f->slots = make_array("fake_slots", sizeof(struct ulsp_slot), ULSP_MAX_SLOTS);
+	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	f->poke_read = pipe_fds[0];
+	f->poke = pipe_fds[1];
 	f->request = make_array("fake_request", sizeof(struct fake_request), 1);
 	f->prog = load_sender(f->ring, f->request);
 	for (const int *fd = &f->ring; fd <= &f->prog; fd++)
@@ -158,7 +166,9 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	f->file_at = map_at(f->files, ULSP_PATH_BYTES * ULSP_MAX_FILES);
 	f->stream_at =
 		map_at(f->streams, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
-	if (!f->request_at || !f->page_at || !f->group_at || !f->file_at || !f->stream_at)
+	f->slot_at = map_at(f->slots, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
+	if (!f->request_at || !f->page_at || !f->slot_at || !f->group_at || !f->file_at ||
+	    !f->stream_at)
 		return -ENOMEM;
 	for (int i = 0; i < 4; i++) {
 		snprintf(f->group_at[i].name, ULSP_NAME_BYTES, "group%d", i);
@@ -181,18 +191,22 @@ void fake_close(struct fake *f)
 		munmap(f->file_at, ULSP_PATH_BYTES * ULSP_MAX_FILES);
 	if (f->stream_at)
 		munmap(f->stream_at, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+	if (f->slot_at)
+		munmap(f->slot_at, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
 	for (const int *fd = &f->ring; fd <= &f->prog; fd++)
 		if (*fd > 0)
 			close(*fd);
 	memset(f, 0, sizeof(*f));
 }
 
-static void set_environment(int ring, int page, int cache, int groups, int files, int streams)
+static void set_environment(int ring, int page, int cache, int groups, int files, int streams,
+			    int slots, int poke)
 {
 	char text[200];
 
-	snprintf(text, sizeof(text), "ring=%d page=%d cache=%d groups=%d files=%d streams=%d", ring,
-		 page, cache, groups, files, streams);
+	snprintf(text, sizeof(text),
+		 "ring=%d page=%d cache=%d groups=%d files=%d streams=%d slots=%d poke=%d", ring,
+		 page, cache, groups, files, streams, slots, poke);
 	setenv("ULSP_FDS", text, 1);
 	snprintf(text, sizeof(text), "%d", FAKE_RING_NUMBER);
 	setenv("ULSP_RING", text, 1);
@@ -202,14 +216,15 @@ static void set_environment(int ring, int page, int cache, int groups, int files
 
 void fake_setenv(const struct fake *f)
 {
-	set_environment(f->ring, f->page, f->cache, f->groups_ro, f->files_ro, f->streams_ro);
+	set_environment(f->ring, f->page, f->cache, f->groups_ro, f->files_ro, f->streams_ro,
+			f->slots, f->poke);
 }
 
 void fake_setenv_exec(const struct fake *f)
 {
 	/* A duplicate is not closed by exec. */
 	set_environment(dup(f->ring), dup(f->page), dup(f->cache), dup(f->groups_ro),
-			dup(f->files_ro), dup(f->streams_ro));
+			dup(f->files_ro), dup(f->streams_ro), dup(f->slots), dup(f->poke));
 }
 
 static struct ulsp_stream *stream_of(struct fake *f, uint32_t group)

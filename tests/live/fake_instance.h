@@ -18,9 +18,11 @@ enum { FAKE_RING_NUMBER = 3, FAKE_NOBODY = 65534 };
 struct fake {
 	int ring, page, cache, groups, files, streams;
 	int groups_ro, files_ro, streams_ro; /* what a ULSP is passed */
+	int slots, poke_read, poke;
 	int request, prog;
 	struct fake_request *request_at;
 	struct ulsp_page *page_at;
+	struct ulsp_slot *slot_at;
 	struct ulsp_group *group_at;
 	char (*file_at)[ULSP_PATH_BYTES];
 	struct ulsp_stream *stream_at;

@@ -298,14 +298,17 @@ static void refuse(void)
 	CHECK(ulsp_open(&o, &u) == -EPROTO);
 	setenv("ULSP_ABI", abi, 1);
 	/* ring and page changed places */
-	snprintf(text, sizeof(text), "ring=%d page=%d cache=%d groups=%d files=%d streams=%d",
-		 fake.page, fake.ring, fake.cache, fake.groups_ro, fake.files_ro, fake.streams_ro);
+	snprintf(text, sizeof(text),
+		 "ring=%d page=%d cache=%d groups=%d files=%d streams=%d slots=%d poke=%d",
+		 fake.page, fake.ring, fake.cache, fake.groups_ro, fake.files_ro, fake.streams_ro,
+		 fake.slots, fake.poke);
 	setenv("ULSP_FDS", text, 1);
 	CHECK(ulsp_open(&o, &u) == -EPROTO);
 	/* unknown names are a later ulspd's */
 	snprintf(text, sizeof(text),
-		 "slots=2 ring=%d page=%d cache=%d groups=%d files=%d streams=%d", fake.ring,
-		 fake.page, fake.cache, fake.groups_ro, fake.files_ro, fake.streams_ro);
+		 "news=2 ring=%d page=%d cache=%d groups=%d files=%d streams=%d slots=%d poke=%d",
+		 fake.ring, fake.page, fake.cache, fake.groups_ro, fake.files_ro, fake.streams_ro,
+		 fake.slots, fake.poke);
 	setenv("ULSP_FDS", text, 1);
 	CHECK(!ulsp_open(&o, &u));
 	ulsp_close(&u);

@@ -398,28 +398,22 @@ static void test_refused_rules(void **state)
 	struct made c;
 
 	(void)state;
-	made_begin(&c, 6);
+	made_begin(&c, 4);
 	gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_SERVE);
 	r = gen_rule(&c.gen, CONNECT, UDP, ULSP_VERDICT_DENY);
 	r->limit = true;
 	r = gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_ALLOW);
 	r->names = names;
 	r->nnames = 1;
-	r = gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_ASK);
-	r->hold_ms = 200;
-	r = gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_ASK);
-	r->down = POL_DOWN_HOLD;
 	gen_rule(&c.gen, CONNECT, BIT(ULSP_PROTO_UNIX), ULSP_VERDICT_DENY);
 	c.gen.group.degrade_allow = true;
 	made_compile(&c);
 	assert_int_equal(c.result, -EOPNOTSUPP);
 	assert_null(c.table);
-	assert_int_equal(c.diags.errors, 5);
+	assert_int_equal(c.diags.errors, 3);
 	made_assert_said(&c, POL_ERROR, "serve is not supported by this version");
 	made_assert_said(&c, POL_ERROR, "limit is not supported by this version");
 	made_assert_said(&c, POL_ERROR, "name is not supported by this version");
-	made_assert_said(&c, POL_ERROR, "hold is not supported by this version");
-	made_assert_said(&c, POL_ERROR, "down hold is not supported by this version");
 	made_assert_said(&c, POL_WARNING, "protocol unix is not enforced");
 	made_end(&c);
 }

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "vmlinux.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "hold.bpf.h"
+#include "judge.bpf.h"
+
+enum {
+	TRIES = 32, /* slots, from a random one on */
+	NS_IN_MS = 1000000,
+	/* Past its deadline a slot is its owner's for so long: a SYN that the kernel sends again.
+	 */
+	KEEP_NS = 4000000000,
+	SPINS = 1 << 20,
+	LOOKS = 16, /* at the slot, between two at the clock */
+};
+
+/* Waits within the operation: an average over about the last eight. */
+enum { SUCCESS_MAX = 1024, SUCCESS_SHIFT = 3, SUCCESS_WORTH = 256, SKIPS = 64 };
+
+static __always_inline struct ulsp_wait *wait_at(__u32 ring, __u32 slot)
+{
+	void *inner = bpf_map_lookup_elem(&waits, &ring);
+
+	return inner ? bpf_map_lookup_elem(inner, &slot) : NULL;
+}
+
+static __always_inline struct ulsp_slot *slot_at(__u32 ring, __u32 slot)
+{
+	void *inner = bpf_map_lookup_elem(&slots, &ring);
+
+	return inner ? bpf_map_lookup_elem(inner, &slot) : NULL;
+}
+
+/* ---- slots ---- */
+
+static __always_inline int take(struct event *ev, __u64 now)
+{
+	__u32 ring = ev->by.ring, first = bpf_get_prandom_u32(), i;
+	void *inner = bpf_map_lookup_elem(&waits, &ring);
+
+	if (!inner)
+		return -ENOENT;
+	for (i = 0; i < TRIES; i++) {
+		__u32 slot = (first + i) & (ULSP_MAX_SLOTS - 1);
+		struct ulsp_wait *w = bpf_map_lookup_elem(inner, &slot);
+		__u64 until;
+
+		if (!w)
+			return -ENOENT;
+		until = w->until_ns;
+		if (until > now)
+			continue;
+		if (__sync_val_compare_and_swap(&w->until_ns, until, ev->deadline_ns + KEEP_NS) !=
+		    until)
+			continue;
+		ev->ticket = ++w->ticket;
+		ev->slot = slot;
+		return 0;
+	}
+	return -ENOBUFS;
+}
+
+int hold_end(struct event *ev)
+{
+	struct ulsp_wait *w;
+
+	if (!ev || !ev->ticket)
+		return 0;
+	w = wait_at(ev->by.ring, ev->slot);
+	if (w && w->ticket == ev->ticket)
+		w->until_ns = 0;
+	ev->ticket = 0;
+	return 0;
+}
+
+/* ---- verdicts ---- */
+
+static __always_inline int rewritten(struct event *ev, const struct ulsp_slot *s)
+{
+	ev->rewrite = s->family;
+	if (ev->rewrite != (ev->key.family == DEC_V4 ? 4 : 6) || !s->port)
+		return 0;
+	__builtin_memcpy(ev->to, s->addr, sizeof(ev->to));
+	ev->to_port = s->port;
+	verdict_allow(ev, ULSP_REASON_ANSWERED);
+	return 1;
+}
+
+/*
+ * The slot's verdict, if it is this question's.  An unprivileged process wrote it: what is no
+ * verdict is as none.
+ */
+static __always_inline int read_slot(struct event *ev, struct ulsp_slot *s)
+{
+	__u8 verdict;
+	__s16 error;
+
+	/* An atomic that returns a value orders what follows: the ULSP writes the ticket last. */
+	if (__sync_fetch_and_add(&s->ticket, 0) != ev->ticket)
+		return HELD_STILL;
+	verdict = *(const volatile __u8 *)&s->verdict;
+	error = *(const volatile __s16 *)&s->error;
+	if (*(const volatile __u32 *)&s->generation != knobs.generation)
+		return HELD_STILL;
+	switch (verdict) {
+	case ULSP_VERDICT_ALLOW:
+		verdict_allow(ev, ULSP_REASON_ANSWERED);
+		return HELD_DECIDED;
+	case ULSP_VERDICT_DENY:
+		if (error >= 0 || error < -4095)
+			return HELD_STILL;
+		verdict_deny(ev, error, ULSP_REASON_ANSWERED);
+		return HELD_DECIDED;
+	case ULSP_VERDICT_REWRITE:
+		return rewritten(ev, s) ? HELD_DECIDED : HELD_STILL;
+	}
+	return HELD_STILL;
+}
+
+int answer(struct event *ev)
+{
+	const struct ulsp_wait *w;
+	struct ulsp_slot *s;
+
+	if (!ev || !ev->ticket)
+		return HELD_STILL;
+	w = wait_at(ev->by.ring, ev->slot);
+	s = slot_at(ev->by.ring, ev->slot);
+	if (!w || !s || w->ticket != ev->ticket)
+		return HELD_STILL;
+	return read_slot(ev, s);
+}
+
+int answer_parked(struct event *ev)
+{
+	struct ulsp_slot *s;
+
+	if (!ev || !ev->ticket)
+		return HELD_STILL;
+	s = slot_at(ev->by.ring, ev->slot);
+	if (!s)
+		return HELD_STILL;
+	/* A full barrier: either the ULSP sees this or its verdict is seen here. */
+	__sync_lock_test_and_set(&s->parked, ev->ticket);
+	return read_slot(ev, s);
+}
+
+/* ---- the wait within the operation ---- */
+
+struct spin {
+	const struct ulsp_slot *slot;
+	__u64 ticket;
+	__u64 end_ns;
+	__u32 answered;
+	int rivals;
+};
+
+static long spin_once(__u32 n, struct spin *spin)
+{
+	if (*(const volatile __u64 *)&spin->slot->ticket == spin->ticket) {
+		spin->answered = 1;
+		return 1;
+	}
+	if (n % LOOKS)
+		return 0;
+	return bpf_ktime_get_ns() >= spin->end_ns || task_wanted(spin->rivals);
+}
+
+/* Whether the ULSP looks for messages right now, on another processor, and answers in time mostly.
+ */
+static __always_inline int worth(const struct ulsp_page *page, struct ulsp_asking *how)
+{
+	__u32 awake = *(const volatile __u32 *)&page->awake;
+
+	if (!how->spin_ns || !awake || awake == bpf_get_smp_processor_id() + 1)
+		return 0;
+	if (how->success >= SUCCESS_WORTH)
+		return 1;
+	return how->skipped++ % SKIPS == SKIPS - 1;
+}
+
+static __always_inline void learn(struct ulsp_asking *how, int answered)
+{
+	__u32 success = how->success;
+
+	success -= success >> SUCCESS_SHIFT;
+	if (answered)
+		success += SUCCESS_MAX >> SUCCESS_SHIFT;
+	how->success = success;
+	__sync_fetch_and_add(&how->spun, 1);
+	if (answered)
+		__sync_fetch_and_add(&how->answered, 1);
+}
+
+static __always_inline void spin(struct event *ev, struct ulsp_asking *how, __u64 now)
+{
+	struct spin spin = {
+		.slot = slot_at(ev->by.ring, ev->slot),
+		.ticket = ev->ticket,
+		.end_ns = now + how->spin_ns,
+		.rivals = task_rivals(),
+	};
+
+	if (!spin.slot)
+		return;
+	if (spin.end_ns > ev->deadline_ns)
+		spin.end_ns = ev->deadline_ns;
+	bpf_loop(SPINS, spin_once, &spin, 0);
+	learn(how, spin.answered);
+}
+
+static __always_inline const struct ulsp_page *page_of(__u32 ring)
+{
+	void *outer = bpf_map_lookup_elem(&pages, &ring);
+	__u32 zero = 0;
+
+	return outer ? bpf_map_lookup_elem(outer, &zero) : NULL;
+}
+
+int hold(struct event *ev, const struct sock_state *owner, int busy)
+{
+	const struct ulsp_page *page;
+	struct ulsp_asking *how;
+	__u64 now;
+	__u32 ring;
+	int error;
+
+	if (!ev)
+		return HELD_NOT;
+	ring = ev->by.ring;
+	page = page_of(ring);
+	how = bpf_map_lookup_elem(&asking, &ring);
+	now = bpf_ktime_get_ns();
+	ev->deadline_ns = now + (__u64)ev->wait_ms * NS_IN_MS;
+	if (!page || !how || take(ev, now)) {
+		ask_failed(ev, ULSP_REASON_NO_SLOT);
+		return HELD_NOT;
+	}
+	/* Before the message: a ULSP that is awake takes it at once. */
+	if (!busy)
+		busy = !worth(page, how);
+	error = record_to(ev, owner, ring, ULSP_MSG_ASK);
+	if (error) {
+		hold_end(ev);
+		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
+		return HELD_NOT;
+	}
+	if (!busy)
+		spin(ev, how, now);
+	return answer(ev);
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Waiting for a ULSP's verdict.
+ *
+ * A question takes a slot of the ULSP, in which the verdict is written, and a
+ * ticket, which tells it from the slot's earlier and later ones.  Slots are
+ * taken by compare-and-swap on the time until which they are: what was never
+ * given back is free some time after its deadline.
+ */
+#ifndef HOLD_BPF_H
+#define HOLD_BPF_H
+
+#include "maps.bpf.h"
+
+/* What hold() and answer() say. */
+enum held {
+	HELD_NOT = 0, /* no slot or message: the fail mode has decided */
+	HELD_STILL,   /* no verdict yet */
+	HELD_DECIDED, /* by the verdict: it is in the event */
+};
+
+/*
+ * Asks, and waits for the verdict within the operation as long as that is
+ * likely to pay.  `busy`: not at all, it is not a process's own time.
+ */
+extern int hold(struct event *ev, const struct sock_state *owner, int busy);
+/* Whether there is a verdict by now. */
+extern int answer(struct event *ev);
+/* The daemon is to be told of a verdict from now on; whether there is one already. */
+extern int answer_parked(struct event *ev);
+/* Gives the slot back. */
+extern int hold_end(struct event *ev);
+
+#endif

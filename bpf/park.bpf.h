@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCP connections that wait for a ULSP outside connect(2).
+ *
+ * The call goes on, but the SYN is held back: the first is copied for the
+ * daemon, which sends it again when the verdict is there, and the kernel sends
+ * it again too, from a second on.  What became of it is counted and told when
+ * the connection is there or gone.  The socket knows who holds it; a group in
+ * another's cgroup may hold it as well.
+ */
+#ifndef PARK_BPF_H
+#define PARK_BPF_H
+
+#include "enforce.bpf.h"
+
+enum park_state {
+	PARK_ASKED = 0, /* no SYN yet */
+	PARK_SENT,	/* the daemon has it */
+	PARK_PASSED,	/* SYNs pass */
+	PARK_REFUSED,
+};
+enum { TCP_SYN_SENT_STATE = 2 };
+
+/* This group's; with `make` also a free one, or NULL. */
+static __always_inline struct park *park_of(struct bpf_sock *sk, int make)
+{
+	struct parks *parks;
+	int i;
+
+	parks = bpf_sk_storage_get(&parking, sk, NULL, make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!parks)
+		return NULL;
+	for (i = 0; i < PARKS; i++)
+		if (parks->at[i].held_by == knobs.slot + 1)
+			return &parks->at[i];
+	for (i = 0; make && i < PARKS; i++)
+		if (!parks->at[i].held_by)
+			return &parks->at[i];
+	return NULL;
+}
+
+/* ---- connect ---- */
+
+/* What an earlier connect of the socket left. */
+static __always_inline void unpark(struct bpf_sock *sk)
+{
+	struct park *p = sk ? park_of(sk, 0) : NULL;
+
+	if (!p)
+		return;
+	hold_end(&p->ev);
+	p->held_by = 0;
+}
+
+/* Whether the connection waits from now on. */
+static __always_inline int park(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct event *ev)
+{
+	struct sock_state *s;
+	struct park *p;
+
+	if (!sk || ctx->protocol != IPPROTO_TCP || ctx->type != SOCK_STREAM)
+		return 0;
+	p = park_of(sk, 1);
+	s = bpf_sk_storage_get(&socks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!p || !s) {
+		count_reason(ULSP_REASON_NO_STATE);
+		return 0;
+	}
+	task_own(s);
+	p->deadline_ns = ev->deadline_ns;
+	p->generation = knobs.generation;
+	p->netns = bpf_get_netns_cookie(ctx);
+	p->state = PARK_ASKED;
+	p->ev = *ev;
+	p->held_by = knobs.slot + 1;
+	return 1;
+}
+
+/* ---- its SYNs ---- */
+
+/* Groups that hold it, for each of which the daemon gets a copy. */
+static __always_inline __u16 holders(struct bpf_sock *sk)
+{
+	const struct parks *parks = bpf_sk_storage_get(&parking, sk, NULL, 0);
+	__u16 n = 0;
+	int i;
+
+	for (i = 0; parks && i < PARKS; i++)
+		n += parks->at[i].held_by && parks->at[i].state <= PARK_SENT;
+	return n;
+}
+
+/* The copy for the daemon; without it the kernel's next SYN finds the verdict. */
+static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk, struct park *p)
+{
+	const struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
+	struct ulsp_parked *out = bpf_ringbuf_reserve(&parked, sizeof(*out), 0);
+	__u32 bytes = skb->len;
+
+	if (!out)
+		return;
+	out->ticket = p->ev.ticket;
+	out->deadline_ns = p->deadline_ns;
+	out->netns = p->netns;
+	out->cookie = p->ev.cookie;
+	out->slot = p->ev.slot;
+	out->group = knobs.slot;
+	out->generation = knobs.generation;
+	out->tgid = s ? s->tgid : 0;
+	out->mark = skb->mark;
+	out->ifindex = sk->bound_dev_if;
+	out->error = p->ev.by.error;
+	out->ring = p->ev.by.ring;
+	out->flags = p->ev.by.flags & DEC_RULE_DOWN_ALLOW ? ULSP_PARKED_ALLOW : 0;
+	out->holders = holders(sk);
+	out->bytes = 0;
+	barrier_var(bytes);
+	if (bytes && bytes <= ULSP_SYN_BYTES && !bpf_skb_load_bytes(skb, 0, out->packet, bytes))
+		out->bytes = bytes;
+	bpf_ringbuf_submit(out, 0);
+}
+
+/* A new policy: its own decision, by what was noted when it was asked first. */
+static __always_inline int park_again(struct __sk_buff *skb, struct bpf_sock *sk, struct park *p)
+{
+	struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
+	struct event ev = {};
+
+	hold_end(&p->ev);
+	p->generation = knobs.generation;
+	p->state = PARK_ASKED;
+	ev.key = p->ev.key;
+	ev.ip_proto = p->ev.ip_proto;
+	ev.flags = p->ev.flags & ULSP_MSG_MAPPED;
+	owner_key(&ev, s);
+	judge_any(&ev);
+	if (settle_or_wait(skb, &ev, s, 1)) {
+		p->deadline_ns = ev.deadline_ns;
+		p->ev = ev;
+		return 0;
+	}
+	p->ev = ev;
+	p->state = refused(&ev) ? PARK_REFUSED : PARK_PASSED;
+	return 1;
+}
+
+/* A SYN on its way out: GO or REFUSE. */
+static __always_inline int parked_syn(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct park *p = park_of(sk, 0);
+
+	if (!p)
+		return GO; /* decided in connect(2) */
+	if (p->generation != knobs.generation)
+		park_again(skb, sk, p);
+	if (p->state == PARK_ASKED || p->state == PARK_SENT) {
+		if (answer_parked(&p->ev) == HELD_DECIDED) {
+			p->state = refused(&p->ev) ? PARK_REFUSED : PARK_PASSED;
+		} else if (bpf_ktime_get_ns() >= p->deadline_ns) {
+			ask_failed(&p->ev, ULSP_REASON_TIMEOUT);
+			p->state = refused(&p->ev) ? PARK_REFUSED : PARK_PASSED;
+		}
+	}
+	if (p->state == PARK_PASSED)
+		return GO;
+	if (p->state != PARK_SENT) {
+		park_send(skb, sk, p);
+		if (p->state == PARK_ASKED)
+			p->state = PARK_SENT;
+	}
+	return REFUSE;
+}
+
+/* ---- its end ---- */
+
+/* There, or gone: what decided is counted and told. */
+static __always_inline void parked_end(struct bpf_sock_ops *ctx, struct bpf_sock *sk, int connected)
+{
+	struct park *p = park_of(sk, 0);
+	struct event *ev;
+
+	if (!p)
+		return;
+	ev = &p->ev;
+	if (p->state == PARK_ASKED || p->state == PARK_SENT) {
+		if (answer(ev) != HELD_DECIDED && bpf_ktime_get_ns() >= p->deadline_ns)
+			ask_failed(ev, ULSP_REASON_TIMEOUT);
+	}
+	hold_end(ev);
+	p->held_by = 0;
+	/* Without a verdict: its process gave up first. */
+	if (ev->reason == ULSP_REASON_ASKED && !connected)
+		return;
+	if (p->generation != knobs.generation)
+		ev->rule = NO_RECORD;
+	ev->flags |= ULSP_MSG_NO_TASK;
+	finish(ctx, ev, bpf_sk_storage_get(&socks, sk, NULL, 0));
+}
+
+#endif

@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "parking.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "netns.h"
+
+enum {
+	HOLDERS = 2,	     /* groups that hold one connection */
+	LOOK_US = 20000,     /* where a ULSP's word may have been lost */
+	REFUSED_US = 100000, /* for a refusal to be taken, before the socket is ended */
+	IDLE_US = 30000000,  /* for a namespace's sockets */
+	POKES = 256,
+};
+
+/* A ULSP's slots and who waits in each, as the programs see them. */
+struct lane {
+	__u32 id; /* of the map of slots; 0: nothing is mapped */
+	struct ulsp_slot *slots;
+	const struct ulsp_wait *waits;
+	struct held *at[ULSP_MAX_SLOTS];
+};
+
+/* One question about a connection. */
+struct question {
+	bool allowed;
+	uint8_t ring, flags;
+	int error; /* positive, of a denial by the fail mode */
+	uint32_t slot, generation;
+	uint64_t ticket, deadline_ns;
+};
+
+/* A connection that waits. */
+struct held {
+	uint64_t cookie; /* of the socket */
+	uint64_t netns;
+	uint32_t tgid, mark, ifindex;
+	unsigned n, holders; /* questions that are here, and that there are */
+	struct question questions[HOLDERS];
+	bool refused;	   /* told; waits for the socket's end */
+	uint64_t until_ns; /* the next deadline */
+	struct syn syn;	   /* bytes 0: it can't be sent */
+	UT_hash_handle hh;
+};
+
+struct parking {
+	sd_event *event;
+	struct instance *instance;
+	struct netns *netns;
+	struct ring_buffer *ring;
+	sd_event_source *ring_source, *poke_source, *timer;
+	int poke_read, poke_write;
+	struct lane *lanes[ULSP_MAX_RINGS];
+	struct held *all;
+	struct parking_stats stats;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- lanes ---- */
+
+static void unmap(struct lane *l)
+{
+	if (l->slots)
+		munmap(l->slots, ULSP_MAX_SLOTS * sizeof(*l->slots));
+	if (l->waits)
+		munmap((void *)l->waits, ULSP_MAX_SLOTS * sizeof(*l->waits));
+	l->slots = NULL;
+	l->waits = NULL;
+	l->id = 0;
+}
+
+/* The map that an array of maps has at `ring`: NULL and errno, or mapped. */
+static void *map_inner(int outer, __u32 ring, size_t bytes, int prot, __u32 *ret_id)
+{
+	scoped(scope_close) int fd = -1;
+	void *at;
+
+	if (bpf_map_lookup_elem(outer, &ring, ret_id))
+		return NULL;
+	fd = bpf_map_get_fd_by_id(*ret_id);
+	if (fd < 0)
+		return NULL;
+	at = mmap(NULL, bytes, prot, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* NULL: no ULSP has that ring. */
+static struct lane *lane_of(struct parking *p, uint32_t ring)
+{
+	struct lane *l = p->lanes[ring];
+	__u32 id, unused;
+
+	if (bpf_map_lookup_elem(p->instance->slots, &ring, &id))
+		return NULL;
+	if (l && l->id == id)
+		return l;
+	if (!l) {
+		l = p->lanes[ring] = calloc(1, sizeof(*l));
+		if (!l)
+			return NULL;
+	}
+	unmap(l);
+	l->slots = map_inner(p->instance->slots, ring, ULSP_MAX_SLOTS * sizeof(*l->slots),
+			     PROT_READ, &id);
+	l->waits = map_inner(p->instance->waits, ring, ULSP_MAX_SLOTS * sizeof(*l->waits),
+			     PROT_READ, &unused);
+	if (!l->slots || !l->waits) {
+		unmap(l);
+		return NULL;
+	}
+	l->id = id;
+	return l;
+}
+
+/* ---- one connection ---- */
+
+static void forget(struct parking *p, struct held *h)
+{
+	for (unsigned i = 0; i < h->n; i++) {
+		struct lane *l = p->lanes[h->questions[i].ring];
+
+		if (l && l->at[h->questions[i].slot] == h)
+			l->at[h->questions[i].slot] = NULL;
+	}
+	HASH_DEL(p->all, h);
+	p->stats.waiting--;
+	free(h);
+}
+
+static void failed(struct parking *p, const struct held *h, const char *what, int r)
+{
+	p->stats.failed++;
+	log_debug("can't %s the connection of process %u: %s", what, h->tgid, strerror(-r));
+}
+
+static void release(struct parking *p, struct held *h)
+{
+	struct sockaddr_storage to;
+	socklen_t bytes;
+	int r = -EMSGSIZE;
+
+	if (h->syn.bytes) {
+		syn_peer(&h->syn, &to, &bytes);
+		r = netns_send(p->netns, h->netns, (pid_t)h->tgid, &h->syn, &to, bytes, h->mark,
+			       h->ifindex);
+	}
+	if (r)
+		failed(p, h, "release", r);
+	else
+		p->stats.released++;
+	forget(p, h);
+}
+
+static void refuse(struct parking *p, struct held *h, int error)
+{
+	struct sockaddr_storage to;
+	struct syn refusal;
+	socklen_t bytes;
+	int r = -EMSGSIZE;
+
+	if (h->syn.bytes) {
+		syn_refusal(&h->syn, error, &refusal);
+		syn_sender(&h->syn, &to, &bytes);
+		r = netns_send(p->netns, h->netns, (pid_t)h->tgid, &refusal, &to, bytes, h->mark,
+			       0);
+	}
+	if (r)
+		failed(p, h, "refuse", r);
+	else
+		p->stats.refused++;
+	h->refused = true;
+	h->until_ns = now_ns() + REFUSED_US * 1000ull;
+}
+
+/* It should be gone by now: a socket that is bound to a device takes no answer by another. */
+static void destroy(struct parking *p, struct held *h)
+{
+	int r = netns_destroy(p->netns, h->netns, (pid_t)h->tgid, &h->syn, h->cookie, h->ifindex);
+
+	if (r && r != -ENOENT)
+		failed(p, h, "end", r);
+	forget(p, h);
+}
+
+/* The verdict in its slot: 1 and *ret_error (0: allowed), or 0: none yet. */
+static int verdict(const struct lane *l, const struct question *q, int *ret_error)
+{
+	const struct ulsp_slot *s = &l->slots[q->slot];
+
+	if (__atomic_load_n(&s->ticket, __ATOMIC_ACQUIRE) != q->ticket ||
+	    s->generation != q->generation)
+		return 0;
+	if (s->verdict == ULSP_VERDICT_ALLOW)
+		*ret_error = 0;
+	else if (s->verdict == ULSP_VERDICT_DENY && s->error < 0 && s->error >= -4095)
+		*ret_error = -s->error;
+	else
+		return 0;
+	return 1;
+}
+
+/* Looks at all its questions; may forget it. */
+static void look(struct parking *p, struct held *h, uint64_t now)
+{
+	unsigned allowed = 0;
+	int error;
+
+	for (unsigned i = 0; i < h->n; i++) {
+		struct question *q = &h->questions[i];
+		const struct lane *l = lane_of(p, q->ring);
+
+		if (!l || l->waits[q->slot].ticket != q->ticket ||
+		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE)) {
+			forget(p, h); /* the connection has come to its end */
+			return;
+		}
+		if (h->refused)
+			continue;
+		if (!q->allowed && verdict(l, q, &error)) {
+			if (error) {
+				refuse(p, h, error);
+				return;
+			}
+			q->allowed = true;
+		}
+		if (!q->allowed && now >= q->deadline_ns) {
+			p->stats.late++;
+			if (!(q->flags & ULSP_PARKED_ALLOW)) {
+				refuse(p, h, q->error);
+				return;
+			}
+			q->allowed = true;
+		}
+		allowed += q->allowed;
+	}
+	if (h->refused) {
+		if (now >= h->until_ns)
+			destroy(p, h);
+		return;
+	}
+	if (allowed == h->holders)
+		release(p, h);
+}
+
+/* ---- what comes in ---- */
+
+static struct held *held_of(struct parking *p, const struct ulsp_parked *in)
+{
+	struct held *h;
+
+	HASH_FIND(hh, p->all, &in->cookie, sizeof(in->cookie), h);
+	if (h) {
+		/* another attempt of the same socket */
+		if (h->refused || h->n >= h->holders || h->holders != in->holders) {
+			forget(p, h);
+			h = NULL;
+		}
+	}
+	if (h)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->cookie = in->cookie;
+	h->netns = in->netns;
+	h->tgid = in->tgid;
+	h->mark = in->mark;
+	h->ifindex = in->ifindex;
+	h->holders = in->holders ? in->holders : 1;
+	if (in->bytes && in->bytes <= sizeof(in->packet) &&
+	    !syn_parse(in->packet, in->bytes, &h->syn))
+		syn_complete(&h->syn);
+	HASH_ADD(hh, p->all, cookie, sizeof(h->cookie), h);
+	p->stats.waiting++;
+	return h;
+}
+
+static void set_timer(struct parking *p, uint64_t us)
+{
+	sd_event_source_set_time_relative(p->timer, us);
+	sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_parked(void *ctx, void *data, size_t bytes)
+{
+	const struct ulsp_parked *in = data;
+	struct parking *p = ctx;
+	struct question *q;
+	struct lane *l;
+	struct held *h;
+
+	if (bytes != sizeof(*in) || in->ring >= ULSP_MAX_RINGS || in->slot >= ULSP_MAX_SLOTS)
+		return 0;
+	p->stats.held++;
+	l = lane_of(p, in->ring);
+	h = l ? held_of(p, in) : NULL;
+	if (!h || h->n >= HOLDERS) {
+		p->stats.failed++;
+		return 0;
+	}
+	q = &h->questions[h->n++];
+	*q = (struct question){
+		.ring = in->ring,
+		.flags = in->flags,
+		.error = in->error < 0 ? -in->error : EPERM,
+		.slot = in->slot,
+		.generation = in->generation,
+		.ticket = in->ticket,
+		.deadline_ns = in->deadline_ns,
+	};
+	if (p->stats.waiting == 1 && h->n == 1)
+		set_timer(p, LOOK_US);
+	l->at[in->slot] = h;
+	look(p, h, now_ns());
+	return 0;
+}
+
+static int on_ring(sd_event_source *source, int fd, uint32_t events, void *ctx)
+{
+	struct parking *p = ctx;
+
+	(void)source, (void)fd, (void)events;
+	ring_buffer__consume(p->ring);
+	return 0;
+}
+
+static int on_poke(sd_event_source *source, int fd, uint32_t events, void *ctx)
+{
+	struct ulsp_poke pokes[POKES];
+	struct parking *p = ctx;
+	ssize_t n = read(fd, pokes, sizeof(pokes));
+	uint64_t now = now_ns();
+
+	(void)source, (void)events;
+	/* What was answered may have been handed over a moment ago. */
+	ring_buffer__consume(p->ring);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof(*pokes); i++) {
+		const struct ulsp_poke *k = &pokes[i];
+		struct held *h = NULL;
+
+		if (k->ring < ULSP_MAX_RINGS && k->slot < ULSP_MAX_SLOTS && p->lanes[k->ring])
+			h = p->lanes[k->ring]->at[k->slot];
+		if (h)
+			look(p, h, now);
+	}
+	return 0;
+}
+
+/* Deadlines, and verdicts of which no word came. */
+static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
+{
+	struct parking *p = ctx;
+	struct held *h, *next;
+	uint64_t now = now_ns();
+
+	(void)source, (void)usec;
+	HASH_ITER (hh, p->all, h, next)
+		look(p, h, now);
+	if (p->all)
+		set_timer(p, LOOK_US);
+	else if (netns_idle(p->netns, now / 1000 - IDLE_US))
+		set_timer(p, IDLE_US);
+	return 0;
+}
+
+/* ---- */
+
+int parking_poke_fd(const struct parking *p)
+{
+	return p->poke_write;
+}
+
+void parking_stats(const struct parking *p, struct parking_stats *ret)
+{
+	*ret = p->stats;
+}
+
+static int open_parking(struct parking *p)
+{
+	int fds[2], r;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	p->poke_read = fds[0];
+	p->poke_write = fds[1];
+	r = netns_new(&p->netns);
+	if (r)
+		return r;
+	p->ring = ring_buffer__new(p->instance->parked, on_parked, p, NULL);
+	if (!p->ring)
+		return -errno;
+	r = sd_event_add_io(p->event, &p->ring_source, ring_buffer__epoll_fd(p->ring), EPOLLIN,
+			    on_ring, p);
+	if (r >= 0)
+		r = sd_event_add_io(p->event, &p->poke_source, p->poke_read, EPOLLIN, on_poke, p);
+	if (r >= 0)
+		r = sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, 0, 1000,
+					       on_timer, p);
+	return r < 0 ? r : 0;
+}
+
+int parking_new(sd_event *event, struct instance *i, struct parking **ret, struct err *e)
+{
+	struct parking *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->event = event;
+	p->instance = i;
+	p->poke_read = p->poke_write = -1;
+	r = open_parking(p);
+	if (r) {
+		parking_free(&p);
+		return err_set(e, r, "can't hold connections: %s", strerror(-r));
+	}
+	*ret = p;
+	return 0;
+}
+
+void parking_free(struct parking **pp)
+{
+	struct parking *p = *pp;
+	struct held *h, *next;
+
+	*pp = NULL;
+	if (!p)
+		return;
+	HASH_ITER (hh, p->all, h, next)
+		forget(p, h);
+	sd_event_source_disable_unref(p->ring_source);
+	sd_event_source_disable_unref(p->poke_source);
+	sd_event_source_disable_unref(p->timer);
+	ring_buffer__free(p->ring);
+	for (size_t i = 0; i < ULSP_MAX_RINGS; i++) {
+		if (p->lanes[i])
+			unmap(p->lanes[i]);
+		free(p->lanes[i]);
+	}
+	netns_free(&p->netns);
+	scope_close(&p->poke_read);
+	scope_close(&p->poke_write);
+	free(p);
+}

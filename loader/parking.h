@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCP connections that are held: their SYNs wait here for the ULSPs' verdicts,
+ * are sent again or refused.
+ *
+ * The programs hand each SYN over once, by the instance's `parked` ring.  A
+ * ULSP that answers one says so through a pipe; the verdict itself is in its
+ * slot, and nothing but that counts.  Deadlines and fail modes are kept here
+ * too.  Without the daemon the kernel's own next SYN, a second later, finds the
+ * verdict or the deadline.
+ */
+#ifndef PARKING_H
+#define PARKING_H
+
+#include <systemd/sd-event.h>
+
+#include "instance.h"
+
+struct parking;
+
+struct parking_stats {
+	uint64_t held;	   /* SYNs handed over */
+	uint64_t waiting;  /* of these, now */
+	uint64_t released; /* sent again */
+	uint64_t refused;
+	uint64_t late;	 /* by the fail mode, at the deadline */
+	uint64_t failed; /* could not be sent; the kernel's next SYN decides */
+};
+
+int parking_new(sd_event *event, struct instance *i, struct parking **ret, struct err *e);
+void parking_free(struct parking **p);
+
+/* The end of the pipe that ULSPs write to: struct ulsp_poke. */
+int parking_poke_fd(const struct parking *p);
+void parking_stats(const struct parking *p, struct parking_stats *ret);
+
+#endif

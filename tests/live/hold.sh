@@ -1,0 +1,81 @@
+#!/bin/bash
+# Operations that wait for a ULSP's verdict: when it comes, what the caller
+# gets, and what becomes of those that nobody answers.
+. "$(dirname "$0")/lib.sh"
+
+ANSWERER=$BUILD/tests/answerer
+echo_server tcp 127.0.0.1 7001
+echo_server tcp ::1 7001
+echo_server udp 127.0.0.1 7001
+answers=(7001=allow@30 7002=deny:111@30 7003=deny:113@30 7004=deny:101@30 7005=deny:13@30
+	7006=nothing 7007=allow 7008=deny:111 7009=to:127.0.0.1:7001 7010=twice 7011=allow@3000)
+policy <<E2
+ulsp oracle { exec "$ANSWERER" $(printf '"%s" ' "${answers[@]}") user nobody }
+group g {
+	members cgroup "$REL"
+	ask oracle connect tcp to any port 7001-7005 hold 5s
+	ask oracle connect tcp to any port 7006 hold 300ms down deny errno EACCES
+	ask oracle connect tcp to any port 7011 hold 300ms down allow
+	ask oracle connect tcp to any port 7007-7010 hold 5s
+	ask oracle connect udp to any port 7001-7010 hold 5s down deny errno EACCES
+	ask oracle sendto udp to any hold 5s down deny errno EACCES
+	ask oracle bind tcp port 7020 hold 300ms
+	default allow
+}
+E2
+start_daemon
+load
+
+# how ADDR PORT [nonblocking]: what connect(2) gives, and after how many ms
+cat >"$TMP/how.py" <<'E2'
+import socket, sys, errno, time, select
+addr, port = sys.argv[1], int(sys.argv[2])
+s = socket.socket(socket.AF_INET6 if ':' in addr else socket.AF_INET, socket.SOCK_STREAM)
+def name(e): return errno.errorcode[e] if e else 'ok'
+t = time.monotonic()
+if len(sys.argv) > 3:
+    s.setblocking(False)
+    first = name(s.connect_ex((addr, port)))
+    second = name(s.connect_ex((addr, port)))
+    p = select.poll(); p.register(s, select.POLLOUT)
+    ready = p.poll(8000)
+    error = name(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    print(first, second, error, end=' ')
+else:
+    s.settimeout(None)
+    print(name(s.connect_ex((addr, port))), end=' ')
+print(int((time.monotonic() - t) * 1000))
+E2
+how() { in_group python3 "$TMP/how.py" "$@"; }
+errno_of() { sed 's/ [0-9]*$//' <<<"$1"; }
+within() { # NAME LOW HIGH "... MS"
+	local ms=${4##* }
+	if [ "$ms" -ge "$2" ] && [ "$ms" -le "$3" ]; then is "$1" in in; else is "$1" "$2..$3 ms" "$ms ms"; fi
+}
+
+out=$(how 127.0.0.1 7001)
+is "a held connection is let through" ok "$(errno_of "$out")"
+within "when the verdict is there, not at the kernel's own next SYN" 25 900 "$out"
+out=$(how ::1 7001)
+is "IPv6" ok "$(errno_of "$out")"
+within "as soon" 25 900 "$out"
+out=$(how 127.0.0.1 7002)
+is "a held denial: ECONNREFUSED by a reset" ECONNREFUSED "$(errno_of "$out")"
+within "at once" 25 900 "$out"
+is "IPv6" ECONNREFUSED "$(errno_of "$(how ::1 7002)")"
+is "EHOSTUNREACH by ICMP" EHOSTUNREACH "$(errno_of "$(how 127.0.0.1 7003)")"
+is "IPv6" EHOSTUNREACH "$(errno_of "$(how ::1 7003)")"
+is "ENETUNREACH by ICMP" ENETUNREACH "$(errno_of "$(how 127.0.0.1 7004)")"
+is "IPv6" ENETUNREACH "$(errno_of "$(how ::1 7004)")"
+is "any other is EHOSTUNREACH" EHOSTUNREACH "$(errno_of "$(how 127.0.0.1 7005)")"
+is "IPv6 has EACCES" EACCES "$(errno_of "$(how ::1 7005)")"
+is "without blocking" "EINPROGRESS EALREADY ok" "$(errno_of "$(how 127.0.0.1 7001 n)")"
+is "refused without blocking" "EINPROGRESS EALREADY ECONNREFUSED" "$(errno_of "$(how 127.0.0.1 7002 n)")"
+out=$(how 127.0.0.1 7006)
+is "nobody answers: the fail mode" EHOSTUNREACH "$(errno_of "$out")"
+within "at the deadline" 290 950 "$out"
+is "answered at once" ECONNREFUSED "$(errno_of "$(how 127.0.0.1 7007)")" # nobody listens there
+is "denied at once, however it is asked" ECONNREFUSED "$(errno_of "$(how 127.0.0.1 7008)")"
+is "an outsider is not asked about" ECONNREFUSED "$(errno_of "$(python3 "$TMP/how.py" 127.0.0.1 7005)")"
+sed 's/^/# /' "$TMP/ulspd.log" | tail -40
+ctl stats | sed 's/^/# /'
