@@ -460,8 +460,7 @@ static void try_token(struct nearest *n, yysymbol_kind_t symbol)
 	int value;
 
 	if (symbol == YYSYMBOL_OP)
-		for (int i = 0; i < ULSP_OP_COUNT; i++)
-			nearest_try(n, op_word(i));
+		nearest_try_ops(n);
 	else if (symbol == YYSYMBOL_PROTO)
 		for (int i = 0; i < ULSP_PROTO_COUNT; i++)
 			nearest_try(n, proto_word(i));

@@ -132,7 +132,12 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Edit distance; two swapped neighbours count as one edit. */
+static bool same_letter(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* Edit distance, whatever the case; two swapped neighbours count as one edit. */
 static size_t distance(const char *a, size_t na, const char *b, size_t nb)
 {
 	size_t rows[3][NEAREST_BYTES + 1];
@@ -144,8 +149,9 @@ static size_t distance(const char *a, size_t na, const char *b, size_t nb)
 		row[0] = i;
 		for (size_t j = 1; j <= nb; j++) {
 			row[j] = min(min(above[j], row[j - 1]) + 1,
-				     above[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				     above[j - 1] + !same_letter(a[i - 1], b[j - 1]));
+			if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+			    same_letter(a[i - 2], b[j - 1]))
 				row[j] = min(row[j], before[j - 2] + 1);
 		}
 		spare = before;
@@ -156,15 +162,40 @@ static size_t distance(const char *a, size_t na, const char *b, size_t nb)
 	return above[nb];
 }
 
-void nearest_try(struct nearest *n, const char *word)
+/* `word` is the guess when `spelling` is what the text is near to. */
+static void try_spelling(struct nearest *n, const char *spelling, const char *word)
 {
-	size_t bytes = word ? strlen(word) : 0, d;
+	size_t bytes = strlen(spelling), d;
 
 	if (!bytes || bytes > NEAREST_BYTES || n->bytes > NEAREST_BYTES)
 		return;
-	d = distance(n->text, n->bytes, word, bytes);
+	d = distance(n->text, n->bytes, spelling, bytes);
 	if (d < n->distance) {
 		n->distance = d;
 		n->best = word;
 	}
+}
+
+void nearest_try(struct nearest *n, const char *word)
+{
+	if (word)
+		try_spelling(n, word, word);
+}
+
+void nearest_try_ops(struct nearest *n)
+{
+	static const struct {
+		const char *call;
+		enum ulsp_op op;
+	} calls[] = {
+		{"send", ULSP_OP_SENDTO},      {"sendmsg", ULSP_OP_SENDTO},
+		{"sendmmsg", ULSP_OP_SENDTO},  {"recv", ULSP_OP_RECVFROM},
+		{"recvmsg", ULSP_OP_RECVFROM}, {"recvmmsg", ULSP_OP_RECVFROM},
+		{"receive", ULSP_OP_RECVFROM},
+	};
+
+	for (int i = 0; i < ULSP_OP_COUNT; i++)
+		nearest_try(n, op_word(i));
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		try_spelling(n, calls[i].call, op_word(calls[i].op));
 }

@@ -40,6 +40,8 @@ struct nearest {
 	const char *best;
 };
 void nearest_init(struct nearest *n, const char *text, size_t bytes);
-void nearest_try(struct nearest *n, const char *word);
+void nearest_try(struct nearest *n, const char *word); /* NULL: nothing */
+/* Operations, also by the names of the system calls that they stand for. */
+void nearest_try_ops(struct nearest *n);
 
 #endif
