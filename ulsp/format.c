@@ -174,15 +174,16 @@ int ulsp_has_local(const struct ulsp_msg *m)
 void ulsp_format_rule(const struct ulsp_msg *m, const char *file, char *buf, size_t bytes)
 {
 	struct out o = {buf, 0, bytes, false};
+	bool unjudged = m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE;
 
-	if ((m->rule || m->op >= ULSP_OP_REACH) && m->line) {
+	/* without an id it is the default's line, which a fault has not come from */
+	if (m->line && (m->rule || m->op >= ULSP_OP_REACH || !unjudged)) {
 		puts_to(&o, file && *file ? file : "?");
 		put(&o, ":", 1);
 		put_number(&o, m->line);
 	} else if (m->reason == ULSP_REASON_IMPLIED || m->reason == ULSP_REASON_EPHEMERAL) {
 		puts_to(&o, "implied");
-	} else if (m->reason == ULSP_REASON_FAULT || m->reason == ULSP_REASON_SOURCE_ROUTE ||
-		   m->op >= ULSP_OP_REACH) {
+	} else if (unjudged || m->op >= ULSP_OP_REACH) {
 		puts_to(&o, "none");
 	} else {
 		puts_to(&o, "default");

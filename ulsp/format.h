@@ -33,7 +33,10 @@ void ulsp_format_endpoint(uint8_t family, const uint8_t addr[16], uint16_t port,
 int ulsp_has_remote(const struct ulsp_msg *m);
 int ulsp_has_local(const struct ulsp_msg *m);
 
-/* "file:line", "default", "implied", "none". */
+/*
+ * "file:line" of the rule or the default statement; "default" where a group has no such statement,
+ * "implied" for what the default doesn't cover, "none" when nothing of the policy was consulted.
+ */
 void ulsp_format_rule(const struct ulsp_msg *m, const char *file, char *buf, size_t bytes);
 /* "2026-01-02T03:04:05.000000006Z" */
 enum { ULSP_TIME_BYTES = 32 };

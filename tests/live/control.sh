@@ -87,6 +87,25 @@ is "the same in JSON" EHOSTUNREACH "$(json errno <mon.json)"
 like "with the rule's place" 'policy.ulsp:3$' "$(json rule <mon.json)"
 is "and the cgroup as the policy names it" "$REL" "$(json cgroup <mon.json)"
 like "in a line too" " in $REL rule " "$(head -1 mon.out)"
+# heard FILE: the rule that the monitor names for an operation that only the default judges
+heard() {
+	ctl monitor -o json --group g --count 1 >"$1" &
+	M=$!
+	sleep 0.3
+	is "denied by the default ($1)" EPERM "$(in_group "$TRY" connect udp 192.0.2.1 53)"
+	wait $M
+	is "says the reason ($1)" default "$(json reason <"$1")"
+}
+rule_of() { ctl explain -j g connect udp 192.0.2.1 53 | json rule; }
+heard said.json
+like "the default's place is said" 'policy.ulsp:5$' "$(json rule <said.json)"
+is "as explain says it" "$(rule_of)" "$(json rule <said.json)"
+grep -v default policy.ulsp >unsaid.ulsp
+ctl load unsaid.ulsp >/dev/null 2>&1
+heard unsaid.json
+is "a default that no line says" default "$(json rule <unsaid.json)"
+is "explain says the same" "$(rule_of)" "$(json rule <unsaid.json)"
+ctl load policy.ulsp >/dev/null
 is "an unknown group" 1 "$(ctl monitor -g nobody >/dev/null 2>&1; echo $?)"
 sent() { ctl stats -j | json groups 0 streams 0 sent; }
 before=$(sent)

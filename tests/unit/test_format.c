@@ -288,7 +288,20 @@ static void rules(void **state)
 	(void)state;
 	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
 	assert_string_equal(buf, "a.ulsp:12");
-	m.rule = 0; /* the default has a line too, and is called by its name */
+	m.rule = 0; /* the default has a line too */
+	m.reason = ULSP_REASON_DEFAULT;
+	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
+	assert_string_equal(buf, "a.ulsp:12");
+	m.reason = ULSP_REASON_EPHEMERAL; /* its place is taken, as explain says too */
+	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
+	assert_string_equal(buf, "a.ulsp:12");
+	m.reason = ULSP_REASON_FAULT; /* whatever the record has, nothing was consulted */
+	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
+	assert_string_equal(buf, "none");
+	m.reason = ULSP_REASON_SOURCE_ROUTE;
+	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
+	assert_string_equal(buf, "none");
+	m.line = 0; /* the group says no default */
 	m.reason = ULSP_REASON_DEFAULT;
 	ulsp_format_rule(&m, "a.ulsp", buf, sizeof(buf));
 	assert_string_equal(buf, "default");
