@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "probe.h"
 
 enum { FILEID_KERNFS = 0xfe }; /* a file handle that is the id, since 5.6 */
@@ -168,16 +168,10 @@ struct walk {
 	size_t seen;
 };
 
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int walk_one(struct walk *w, const char *path, int depth)
 {
 	scoped(scope_close) int fd = cgroup_open(w->root, path);
-	scoped(close_dir) DIR *dir = NULL;
+	scoped(scope_closedir) DIR *dir = NULL;
 	struct dirent *entry;
 	char below[PATH_MAX];
 	uint64_t id = 0;
@@ -264,7 +258,7 @@ void cgroup_kill(const struct cgroup_root *root, const char *path)
 static int remove_below(const struct cgroup_root *root, const char *path, int depth)
 {
 	int fd = cgroup_open(root, path);
-	scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	scoped(scope_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	char below[PATH_MAX];
 	int n;
@@ -290,7 +284,6 @@ int cgroup_prune(const struct cgroup_root *root, const char *path)
 
 int cgroup_remove(const struct cgroup_root *root, const char *path, int timeout_ms)
 {
-	const struct timespec step = {.tv_nsec = 2000000};
 	int r;
 
 	if (!*path)
@@ -300,6 +293,6 @@ int cgroup_remove(const struct cgroup_root *root, const char *path, int timeout_
 		if (r != -EBUSY || waited >= timeout_ms)
 			return r;
 		cgroup_kill(root, path);
-		nanosleep(&step, NULL);
+		clock_nap_ms(2);
 	}
 }

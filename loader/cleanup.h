@@ -6,6 +6,7 @@
 #ifndef CLEANUP_H
 #define CLEANUP_H
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,6 +35,12 @@ static inline void scope_close(const int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+}
+
+static inline void scope_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
 }
 
 static inline void scope_fclose(FILE **f)

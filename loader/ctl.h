@@ -93,6 +93,7 @@ struct ctl_lines {
 	size_t bytes, room, taken;
 };
 int ctl_read_line(struct ctl_lines *l, char **ret_line);
+void ctl_lines_fini(struct ctl_lines *l); /* fd stays open */
 
 const char *ctl_get_string(struct json_object *o, const char *key); /* "" when absent */
 long long ctl_get_int(struct json_object *o, const char *key);

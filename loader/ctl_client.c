@@ -165,7 +165,7 @@ int ctl_read_line(struct ctl_lines *l, char **ret_line)
 	}
 }
 
-static void free_lines(struct ctl_lines *l)
+void ctl_lines_fini(struct ctl_lines *l)
 {
 	free(l->buf);
 }
@@ -176,7 +176,7 @@ int ctl_ask(const char *instance, struct json_object *request, const char *text,
 	scoped(ctl_put) struct json_object *owned = request;
 	const char *line = json_object_to_json_string_ext(owned, JSON_C_TO_STRING_PLAIN);
 	scoped(scope_close) int fd = -1;
-	scoped(free_lines) struct ctl_lines lines = {0};
+	scoped(ctl_lines_fini) struct ctl_lines lines = {0};
 	scoped(ctl_put) struct json_object *answer = NULL;
 	char *got;
 	int r, sent;

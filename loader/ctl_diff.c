@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "compiled.h"
 #include "ctl.h"
+#include "words.h"
 
 struct line {
 	char *text, *place;
@@ -205,11 +206,6 @@ static const struct pol_ulsp *find_ulsp(const struct pol_policy *p, const char *
 	return NULL;
 }
 
-static const char *mode_word(const struct pol_group *g)
-{
-	return g->mode == ULSP_MODE_AUDIT ? "audit" : "enforce";
-}
-
 /* A load sets the policy's mode: what was set by hand differs from it, or is no change. */
 static void compare_group(const struct pol_policy *old, const struct pol_policy *new,
 			  struct json_object *modes, const char *name, struct json_object *report)
@@ -219,10 +215,10 @@ static void compare_group(const struct pol_policy *old, const struct pol_policy 
 	scoped(lines_fini) struct lines from = {0}, to = {0};
 	struct pol_group alike;
 
-	if (a && *live && strcmp(live, mode_word(a))) {
+	if (a && *live && strcmp(live, mode_word(a->mode))) {
 		alike = *a;
 		alike.mode = a->mode == ULSP_MODE_AUDIT ? ULSP_MODE_ENFORCE : ULSP_MODE_AUDIT;
-		if (b && strcmp(live, mode_word(b)))
+		if (b && strcmp(live, mode_word(b->mode)))
 			by_hand = live;
 		a = &alike;
 	}

@@ -96,6 +96,16 @@ static bool is_root(const char *cgroup)
 	return cgroup[strspn(cgroup, "./")] == 0 && !strstr(cgroup, "..");
 }
 
+/* Of a command that takes a group and one thing more. */
+static struct json_object *request_for(enum control_verb verb, char **argv, const char *key)
+{
+	struct json_object *request = ctl_request(verb);
+
+	ctl_add(request, "group", argv[optind]);
+	ctl_add(request, key, argv[optind + 1]);
+	return request;
+}
+
 static int group_attach(struct ctl *c, int argc, char **argv)
 {
 	static const struct option options[] = {{"existing", required_argument, NULL, 'e'}, {0}};
@@ -113,9 +123,7 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 		return ctl_usage(c, "give GROUP and CGROUP");
 	if (is_root(argv[optind + 1]))
 		return ctl_fail(c, "the root cgroup can't be a member: name a cgroup below it");
-	request = ctl_request(CONTROL_GROUP_ATTACH);
-	ctl_add(request, "group", argv[optind]);
-	ctl_add(request, "cgroup", argv[optind + 1]);
+	request = request_for(CONTROL_GROUP_ATTACH, argv, "cgroup");
 	ctl_add(request, "existing", existing);
 	r = ctl_call_text(c, request, &answer);
 	if (r != CTL_OK || !answer)
@@ -129,17 +137,13 @@ static int group_attach(struct ctl *c, int argc, char **argv)
 
 static int group_detach(struct ctl *c, int argc, char **argv)
 {
-	struct json_object *request;
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r;
 
 	r = ctl_arguments(c, argc, argv, 2, "give GROUP and CGROUP");
 	if (r != CTL_OK)
 		return r;
-	request = ctl_request(CONTROL_GROUP_DETACH);
-	ctl_add(request, "group", argv[optind]);
-	ctl_add(request, "cgroup", argv[optind + 1]);
-	r = ctl_call_text(c, request, &answer);
+	r = ctl_call_text(c, request_for(CONTROL_GROUP_DETACH, argv, "cgroup"), &answer);
 	if (r == CTL_OK && answer)
 		printf("detached %s from %s%s\n", argv[optind], path_of(answer, "cgroup"),
 		       json_object_get_boolean(ctl_get(answer, "member"))
@@ -150,7 +154,6 @@ static int group_detach(struct ctl *c, int argc, char **argv)
 
 static int group_mode(struct ctl *c, int argc, char **argv)
 {
-	struct json_object *request;
 	scoped(ctl_put) struct json_object *answer = NULL;
 	int r;
 
@@ -159,10 +162,7 @@ static int group_mode(struct ctl *c, int argc, char **argv)
 		return r;
 	if (strcmp(argv[optind + 1], "audit") && strcmp(argv[optind + 1], "enforce"))
 		return ctl_usage(c, "the mode is audit or enforce");
-	request = ctl_request(CONTROL_GROUP_MODE);
-	ctl_add(request, "group", argv[optind]);
-	ctl_add(request, "mode", argv[optind + 1]);
-	r = ctl_call_text(c, request, &answer);
+	r = ctl_call_text(c, request_for(CONTROL_GROUP_MODE, argv, "mode"), &answer);
 	if (r == CTL_OK && answer)
 		printf("%s: %s (was %s)\n", argv[optind], argv[optind + 1],
 		       ctl_get_string(answer, "was"));

@@ -18,11 +18,6 @@ static const struct option options[] = {
 	{0},
 };
 
-static void free_lines(struct ctl_lines *l)
-{
-	free(l->buf);
-}
-
 static void print_line(const struct ctl *c, const char *line, bool lost)
 {
 	bool denied = strstr(line, " deny ");
@@ -73,7 +68,7 @@ int cmd_monitor(struct ctl *c, int argc, char **argv)
 {
 	scoped(ctl_put) struct json_object *request = ctl_request(CONTROL_MONITOR), *answer = NULL;
 	scoped(scope_close) int fd = -1;
-	scoped(free_lines) struct ctl_lines lines = {0};
+	scoped(ctl_lines_fini) struct ctl_lines lines = {0};
 	const char *output = NULL, *text;
 	long long count = LLONG_MAX;
 	struct err e = {0};

@@ -21,6 +21,7 @@
 #include "compiled.h"
 #include "ctl.h"
 #include "private.h"
+#include "words.h"
 
 enum { REMOVE_MS = 5000, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
 
@@ -97,8 +98,7 @@ static bool daemon_has(const char *instance, const struct pol_policy *p, const s
 	if (!theirs)
 		return false;
 	/* audit that was set by hand would enforce nothing */
-	if (strcmp(ctl_get_string(ctl_get(answer, "modes"), g->name),
-		   g->mode == ULSP_MODE_AUDIT ? "audit" : "enforce"))
+	if (strcmp(ctl_get_string(ctl_get(answer, "modes"), g->name), mode_word(g->mode)))
 		return false;
 	ours_text = text_of(p, g);
 	their_text = text_of(running->policy, theirs);

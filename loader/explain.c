@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "format.h"
+#include "words.h"
 
 /* ---- the question ---- */
 
@@ -253,7 +254,7 @@ static struct json_object *answer(const struct explain_query *q, const struct co
 	add_string(o, "text", text);
 	add_string(o, "ulsp", rule ? rule->ulsp : NULL);
 	json_object_object_add(o, "log", json_object_new_boolean(r.flags & DEC_RULE_LOG));
-	add_string(o, "mode", mode == ULSP_MODE_AUDIT ? "audit" : "enforce");
+	add_string(o, "mode", mode_word(mode));
 	return o;
 }
 

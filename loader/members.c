@@ -196,12 +196,6 @@ static int add_match(struct scan *s, const char *path, int fd)
 	return 0;
 }
 
-static void close_dir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int join(const char *path, const char *name, char buf[PATH_MAX])
 {
 	int n = snprintf(buf, PATH_MAX, "%s%s%s", path, *path ? "/" : "", name);
@@ -213,7 +207,7 @@ static int join(const char *path, const char *name, char buf[PATH_MAX])
 static int match(struct scan *s, const char *path, const char *pattern, int depth)
 {
 	scoped(scope_close) int fd = cgroup_open(s->m->root, path);
-	scoped(close_dir) DIR *dir = NULL;
+	scoped(scope_closedir) DIR *dir = NULL;
 	char level[NAME_MAX + 1], below[PATH_MAX];
 	size_t bytes = strcspn(pattern, "/");
 	const char *rest = pattern + bytes + (pattern[bytes] == '/');

@@ -13,12 +13,6 @@
 
 enum { PIN_DEPTH_MAX = 8 }; /* an instance's tree has 4 levels */
 
-static void scope_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 char *pin_path(const char *format, ...)
 {
 	char *path = NULL;

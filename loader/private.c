@@ -15,10 +15,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 
 enum { READY_MS = 60000, END_MS = 15000 };
 
@@ -151,7 +151,6 @@ int private_start(struct private_instance *p, const char *policy, bool verbose, 
 
 void private_end(struct private_instance *p)
 {
-	const struct timespec step = {.tv_nsec = 2000000};
 	static const char *const files[] = {"control", "lock"};
 	char dir[PATH_MAX - 16], path[PATH_MAX];
 	bool killed = false;
@@ -166,7 +165,7 @@ void private_end(struct private_instance *p)
 		else if (waited >= END_MS && !killed)
 			killed = !kill(p->pid, SIGKILL);
 		else
-			nanosleep(&step, NULL);
+			clock_nap_ms(2);
 	}
 	/* nothing is left of one that ended as told */
 	if (!instance_run_dir(p->name, dir, sizeof(dir)) && !access(dir, F_OK)) {

@@ -56,9 +56,4 @@ static inline void add_flag(struct json_object *o, const char *key, bool value)
 	json_object_object_add(o, key, json_object_new_boolean(value));
 }
 
-static inline const char *mode_word(uint32_t mode)
-{
-	return mode == ULSP_MODE_AUDIT ? "audit" : "enforce";
-}
-
 #endif

@@ -11,6 +11,7 @@
 #include "explain.h"
 #include "log.h"
 #include "sockets.h"
+#include "words.h"
 
 static uint32_t live_mode(const struct daemon *d, const struct group *g)
 {

@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "sockets.h"
+#include "words.h"
 
 enum { MAX_LOOKS = 32 };
 
@@ -122,15 +123,13 @@ void transaction_report_modes(struct transaction *t, struct pol_diags *ret)
 {
 	for (size_t i = 0; i < t->next->n; i++) {
 		const struct group *g = &t->next->groups[i], *old = transaction_old(t, g);
-		bool audit = g->policy->mode == ULSP_MODE_AUDIT;
 
 		if (!old || t->modes[i] == old->policy->mode || t->modes[i] == g->policy->mode)
 			continue;
 		pol_diags_use(ret, t->next->compiled->policy);
 		pol_diag_add(ret, POL_NOTE, &g->policy->loc,
 			     "group %s: mode %s now; %s, set by hand, ended with this load",
-			     g->policy->name, audit ? "audit" : "enforce",
-			     audit ? "enforce" : "audit");
+			     g->policy->name, mode_word(g->policy->mode), mode_word(t->modes[i]));
 	}
 }
 

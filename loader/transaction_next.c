@@ -24,13 +24,15 @@ enum { HEARTBEAT_WAIT_MS = 1000 }; /* for ULSPs that rules ask, before the swap 
 static uint32_t next_generation(const struct daemon *d)
 {
 	uint32_t most = d->now->generation;
+	scoped(scope_closedir) DIR *groups = NULL;
 	char path[PATH_MAX];
-	DIR *groups, *one;
 	struct dirent *g, *n;
 
 	snprintf(path, sizeof(path), "%s/group", d->instance->pin_dir);
 	groups = opendir(path);
 	while (groups && (g = readdir(groups))) {
+		scoped(scope_closedir) DIR *one = NULL;
+
 		if (g->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/group/%s", d->instance->pin_dir, g->d_name);
@@ -41,11 +43,7 @@ static uint32_t next_generation(const struct daemon *d)
 			if (value < UINT32_MAX && value > most)
 				most = (uint32_t)value;
 		}
-		if (one)
-			closedir(one);
 	}
-	if (groups)
-		closedir(groups);
 	return most + 1;
 }
 

@@ -354,7 +354,7 @@ static void print_group(FILE *out, const struct pol_policy *p, const struct pol_
 	}
 	if (g->isolate)
 		print_isolate(out, g->isolate);
-	fprintf(out, "\tmode %s\n", g->mode == ULSP_MODE_AUDIT ? "audit" : "enforce");
+	fprintf(out, "\tmode %s\n", mode_word(g->mode));
 	if (g->degrade_allow)
 		fputs("\tdegrade allow\n", out);
 	for (size_t i = 0; i < g->nrules; i++) {

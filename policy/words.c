@@ -31,6 +31,11 @@ const char *op_word(enum ulsp_op op)
 	return word[op];
 }
 
+const char *mode_word(uint32_t mode)
+{
+	return mode == ULSP_MODE_AUDIT ? "audit" : "enforce";
+}
+
 const char *proto_word(enum ulsp_proto proto)
 {
 	static const char *const word[ULSP_PROTO_COUNT] = {

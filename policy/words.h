@@ -7,6 +7,7 @@
 #define WORDS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stddef.h>
 
 #include "ulsp_abi.h"
@@ -23,6 +24,7 @@ enum word_kind { WORD_RULE, WORD_STATEMENT, WORD_SETTING, WORD_CLAUSE, WORD_PLAI
 enum word_kind word_kind(int token);
 
 const char *op_word(enum ulsp_op op);
+const char *mode_word(uint32_t mode);	       /* of enum ulsp_mode */
 const char *proto_word(enum ulsp_proto proto); /* NULL: no policy can name it */
 
 /* Positive errno by name, 0: there is none. */

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handle.h"
+
 /* A walk that found nothing isn't repeated at once: a flood of dead cgroups must not cost more. */
 enum { WALK_PAUSE_NS = 200000000 };
 
@@ -140,12 +142,9 @@ static int walk(struct walk *w, int fd, size_t len, int depth)
 static char *by_walk(struct ulsp_cgroups *c, uint64_t id)
 {
 	struct walk w = {.id = id, .left = ULSP_CGROUP_WALK_MAX};
-	struct timespec t;
-	uint64_t now;
+	uint64_t now = ulsp_now_ns(CLOCK_MONOTONIC);
 	int fd;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 	if (c->walk_ns && now < c->walk_ns + WALK_PAUSE_NS)
 		return NULL;
 	fd = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -241,18 +241,8 @@ static int run(struct firewall *f)
 		.ctx = f,
 	};
 	struct ulsp_options options = {.size = sizeof(options), .handler = on_message, .ctx = f};
-	struct ulsp *u = NULL;
-	int signals, r;
 
-	r = program_open(&program, &options, &u, &signals);
-	if (r)
-		return r;
-	r = program_serve(&program, u, signals);
-	if (r)
-		say("%s", strerror(-r));
-	ulsp_close(&u);
-	close(signals);
-	return r;
+	return program_run(&program, &options);
 }
 
 int main(int argc, char **argv)

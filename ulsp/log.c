@@ -220,12 +220,14 @@ static int flush(struct logger *l)
 	return r;
 }
 
-static void finish(struct logger *l, struct ulsp *u)
+static int end(void *ctx, struct ulsp *u)
 {
-	int64_t end = clock_ns(CLOCK_MONOTONIC) + LAST_NS;
+	int64_t until = clock_ns(CLOCK_MONOTONIC) + LAST_NS;
+	struct logger *l = ctx;
 
-	while (ulsp_dispatch(u, 0) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
+	while (ulsp_dispatch(u, 0) > 0 && clock_ns(CLOCK_MONOTONIC) < until)
 		flush(l);
+	return l->journal ? 0 : flush(l);
 }
 
 /* A reader that is gone ends it. */
@@ -250,26 +252,13 @@ static int run(struct logger *l)
 		.example = "ulsp logger { exec \"ulsp-log\" }",
 		.after = after,
 		.reload = reload,
+		.end = end,
 		.ctx = l,
 	};
 	struct ulsp_options options = {
 		.size = sizeof(options), .handler = on_message, .ctx = l, .loss = on_loss};
-	struct ulsp *u = NULL;
-	int signals, r;
 
-	r = program_open(&program, &options, &u, &signals);
-	if (r)
-		return r;
-	r = program_serve(&program, u, signals);
-	if (r && r != -EPIPE)
-		program_say(&program, "%s", strerror(-r));
-	if (!r)
-		finish(l, u);
-	if (!l->journal && !r)
-		r = flush(l);
-	ulsp_close(&u);
-	close(signals);
-	return r;
+	return program_run(&program, &options);
 }
 
 int main(int argc, char **argv)

@@ -34,8 +34,9 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int program_open(const struct program *p, const struct ulsp_options *o, struct ulsp **ret,
-		 int *ret_signals)
+/* -errno, which is said. */
+static int open_ring(const struct program *p, const struct ulsp_options *o, struct ulsp **ret,
+		     int *ret_signals)
 {
 	int signals = take_signals(), r;
 
@@ -56,7 +57,7 @@ int program_open(const struct program *p, const struct ulsp_options *o, struct u
 	return r;
 }
 
-int program_serve(const struct program *p, struct ulsp *u, int signals)
+static int serve(const struct program *p, struct ulsp *u, int signals)
 {
 	struct pollfd fds[2] = {{.fd = ulsp_fd(u), .events = POLLIN},
 				{.fd = signals, .events = POLLIN}};
@@ -80,4 +81,22 @@ int program_serve(const struct program *p, struct ulsp *u, int signals)
 			p->reload(p->ctx);
 		}
 	}
+}
+
+int program_run(const struct program *p, const struct ulsp_options *o)
+{
+	struct ulsp *u = NULL;
+	int signals, r;
+
+	r = open_ring(p, o, &u, &signals);
+	if (r)
+		return r;
+	r = serve(p, u, signals);
+	if (r && r != -EPIPE)
+		program_say(p, "%s", strerror(-r));
+	if (!r && p->end)
+		r = p->end(p->ctx, u);
+	ulsp_close(&u);
+	close(signals);
+	return r;
 }

@@ -10,19 +10,20 @@
 
 struct program {
 	const char *name;
-	const char *example;	   /* how a policy names it */
-	int (*after)(void *ctx);   /* each dispatch; not 0 ends program_serve(); or NULL */
-	void (*reload)(void *ctx); /* SIGHUP came */
+	const char *example;		       /* how a policy names it */
+	int (*after)(void *ctx);	       /* each dispatch; not 0 ends the program; or NULL */
+	void (*reload)(void *ctx);	       /* SIGHUP came */
+	int (*end)(void *ctx, struct ulsp *u); /* it was told to end: last work; or NULL */
 	void *ctx;
 };
 
 /* "NAME: text" on standard error. */
 __attribute__((format(printf, 2, 3))) void program_say(const struct program *p, const char *format,
 						       ...);
-/* Takes the signals, opens the ring; -errno, which is said.  *ret_signals is to be closed. */
-int program_open(const struct program *p, const struct ulsp_options *o, struct ulsp **ret,
-		 int *ret_signals);
-/* 0: told to end; else -errno of the ring or of after(). */
-int program_serve(const struct program *p, struct ulsp *u, int signals);
+/*
+ * From the opening of the ring to its closing.  0: told to end; else -errno of the ring, after() or
+ * end(), which is said unless it is -EPIPE: then nobody reads what the program writes.
+ */
+int program_run(const struct program *p, const struct ulsp_options *o);
 
 #endif
