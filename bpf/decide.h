@@ -491,11 +491,14 @@ struct dec_explain {
 	__u32 fault; /* out: 0 or DEC_FAULT */
 };
 
+/* A record is copied as words; its fields are read as what they are. */
+typedef __u32 __attribute__((__may_alias__)) dec_word;
+
 /* A rule record. */
 static __always_inline int dec_rule_at(const __u32 *tbl, __u32 index, struct dec_rule *out)
 {
 	__u64 words = tbl[DEC_H_WORDS], at;
-	__u32 *to = (__u32 *)out;
+	dec_word *to = (dec_word *)out;
 	unsigned i;
 
 	if (words < DEC_MIN_WORDS || index >= tbl[DEC_H_RULE_COUNT])
