@@ -85,6 +85,19 @@ int ulsp_process_exe(pid_t tgid, uint64_t start_ns, char *buf, size_t bytes)
 	return r;
 }
 
+bool ulsp_process_is(pid_t tgid, uint64_t start_ns)
+{
+	unsigned long long ticks;
+	int dir = tgid > 0 ? open_process(tgid) : -ESRCH;
+	bool is;
+
+	if (dir < 0)
+		return false;
+	is = !read_start(dir, &ticks) && ticks == start_ns / tick_ns();
+	close(dir);
+	return is;
+}
+
 uint64_t ulsp_process_start_ns(pid_t tgid)
 {
 	unsigned long long ticks = 0;

@@ -6,6 +6,7 @@
 #ifndef ULSP_PROCESS_H
 #define ULSP_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +16,8 @@
  * gone, or another by now; -EACCES: not ours to see.
  */
 int ulsp_process_exe(pid_t tgid, uint64_t start_ns, char *buf, size_t bytes);
+/* Whether that process is there still. */
+bool ulsp_process_is(pid_t tgid, uint64_t start_ns);
 /* Start of a process in CLOCK_BOOTTIME, to the clock tick; 0: no such process. */
 uint64_t ulsp_process_start_ns(pid_t tgid);
 

@@ -44,6 +44,12 @@ static void another_start_is_another_process(void **state)
 	(void)state;
 	assert_int_equal(ulsp_process_exe(getpid(), start + 10000000, got, sizeof(got)), -ESRCH);
 	assert_int_equal(ulsp_process_exe(getpid(), start - 10000000, got, sizeof(got)), -ESRCH);
+	assert_true(ulsp_process_is(getpid(), start));
+	assert_true(ulsp_process_is(getpid(), start + 9999999));
+	assert_false(ulsp_process_is(getpid(), start + 10000000));
+	assert_false(ulsp_process_is(getpid(), start - 1));
+	assert_false(ulsp_process_is(0, start));
+	assert_false(ulsp_process_is(-1, start));
 }
 
 static void gone(void **state)
