@@ -40,6 +40,7 @@ int cmd_check(struct ctl *c, int argc, char **argv);
 int cmd_load(struct ctl *c, int argc, char **argv);
 int cmd_diff(struct ctl *c, int argc, char **argv);
 int cmd_group(struct ctl *c, int argc, char **argv);
+int cmd_flow(struct ctl *c, int argc, char **argv);
 int cmd_monitor(struct ctl *c, int argc, char **argv);
 int cmd_explain(struct ctl *c, int argc, char **argv);
 int cmd_ulsp(struct ctl *c, int argc, char **argv);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 enum { MAX_COLUMNS = 16 };
 
 void ctl_style(const struct ctl *c, enum ctl_style style)
@@ -37,6 +39,22 @@ void ctl_table_init(struct ctl_table *t, const char *const *titles, size_t colum
 		ctl_cell(t, CTL_DIM, titles[i]);
 }
 
+/* Names may hold anything and go to a terminal: no control characters. */
+static char *printable(const char *text)
+{
+	size_t bytes = strlen(text);
+	char *clean = strdup(text);
+
+	for (size_t at = 0, n; clean && at < bytes; at += n ? n : 1) {
+		n = utf8_printable(text + at, bytes - at);
+		if (!n)
+			clean[at] = '?';
+	}
+	if (!clean)
+		abort();
+	return clean;
+}
+
 void ctl_cell(struct ctl_table *t, enum ctl_style style, const char *text)
 {
 	if (t->cells == t->room) {
@@ -48,7 +66,7 @@ void ctl_cell(struct ctl_table *t, enum ctl_style style, const char *text)
 		t->v = v;
 		t->room = room;
 	}
-	t->v[t->cells++] = (struct ctl_cell){.text = strdup(text), .style = style};
+	t->v[t->cells++] = (struct ctl_cell){.text = printable(text), .style = style};
 }
 
 void ctl_cell_int(struct ctl_table *t, long long value)

@@ -31,9 +31,13 @@ int request_stats(const struct request *r);
 int request_ulsp_list(const struct request *r);
 int request_ulsp_show(const struct request *r);
 int request_ulsp_restart(const struct request *r);
+/* requests_flow.c */
+int request_flow_list(const struct request *r);
+int request_flow_flush(const struct request *r);
 
 /* The group or ULSP that the request names; -ENOENT. */
 int request_group(const struct request *r, struct group **ret);
+int request_ulsp(const struct request *r, struct supervised **ret);
 /* "diagnostics": two lists as one. */
 void add_diags(struct json_object *o, const struct pol_diags *a, const struct pol_diags *b);
 /* Final verdicts and reasons of a group, summed over CPUs. */

@@ -217,7 +217,7 @@ static void add_ulsps(const struct request *r)
 	}
 }
 
-static int find_ulsp(const struct request *r, struct supervised **ret)
+int request_ulsp(const struct request *r, struct supervised **ret)
 {
 	const char *name = control_string(r->in, "ulsp");
 	struct supervised *p = supervisor_find(r->d->supervisor, name);
@@ -245,7 +245,7 @@ int request_ulsp_show(const struct request *r)
 {
 	struct supervised *p;
 	struct json_object *o;
-	int result = find_ulsp(r, &p);
+	int result = request_ulsp(r, &p);
 
 	if (result)
 		return result;
@@ -258,7 +258,7 @@ int request_ulsp_show(const struct request *r)
 int request_ulsp_restart(const struct request *r)
 {
 	struct supervised *p;
-	int result = find_ulsp(r, &p);
+	int result = request_ulsp(r, &p);
 
 	if (!result)
 		supervised_restart(p);

@@ -48,6 +48,7 @@ static const struct command commands[] = {
 	 "recvfrom: the local one).  Runs the loaded decision; with --policy the same code here.\n",
 	 cmd_explain},
 	{"ulsp", "list|show|restart", "The programs that receive messages", NULL, cmd_ulsp},
+	{"flow", "list|flush", "Verdicts that ULSPs gave and that answer for them", NULL, cmd_flow},
 	{"stats", "", "Counters of groups, rules, streams and ULSPs",
 	 "  -g, --group GROUP    of this group only\n"
 	 "  -z, --zero           rules that never matched, too\n",

@@ -71,13 +71,15 @@ test_decide_bpf_LIBS := policy
 test_decide_bpf_SRC := tests/unit/genrules.c
 
 # ulspd and ulspctl
-tests_UNIT += test_control test_server test_explain test_diag_json
-tests_SCRIPTS += control faults doctor
+tests_UNIT += test_control test_server test_explain test_diag_json test_flows
+tests_SCRIPTS += control faults doctor flows
 test_control_SRC := tests/fuzz/fuzz_control.c loader/control.c
 test_server_LIBS := kern
 test_server_SRC := loader/server.c loader/control.c loader/log.c
 test_explain_LIBS := kern ulsp
 test_explain_SRC := loader/explain.c loader/compiled.c loader/reader.c
+test_flows_LIBS := kern
+test_flows_SRC := loader/flows.c loader/compiled.c loader/reader.c
 test_diag_json_LIBS := policy
 test_diag_json_SRC := loader/diag_json.c
 

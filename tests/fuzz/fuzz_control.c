@@ -50,7 +50,9 @@ static void use(const struct control_request *r)
 	}
 	control_int(r, "port", 0);
 	control_int(r, "uid", 0);
+	control_int(r, "after", 0);
 	control_flag(r, "keep");
+	control_flag(r, "all");
 	if (r->text && r->text[r->text_bytes])
 		fail("a text without its end");
 	if (r->text_bytes > CONTROL_TEXT_BYTES || (r->verb != CONTROL_LOAD && r->text))

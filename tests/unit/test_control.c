@@ -93,6 +93,9 @@ static void refuses_what_is_none(void **state)
 		"either");
 	refused("{\"v\":1,\"cmd\":\"load\",\"text_bytes\":-5}\n", -EINVAL, "negative");
 	refused("{\"v\":1,\"cmd\":\"load\",\"text_bytes\":1048577}\n", -EMSGSIZE, "1048576");
+	refused("{\"v\":1,\"cmd\":\"flow-list\",\"after\":\"0\"}\n", -EINVAL, "wrong type");
+	refused("{\"v\":1,\"cmd\":\"flow-flush\",\"all\":true}\n", -EINVAL,
+		"unknown field \"all\"");
 	refused("{\"v\":1,\"cmd\":\"explain\",\"group\":\"a\",\"op\":\"b\",\"proto\":\"c\","
 		"\"addr\":\"d\",\"port\":99999999999999999999999}\n",
 		-EINVAL, "wrong type");
