@@ -42,14 +42,12 @@ static __always_inline int finish(void *ctx, struct event *ev, const struct sock
 /* The helper as the verifier sees it: 7.2 wants all 64 bits provably in [-4095, 0]. */
 static long (*const set_retval)(long error) = (void *)BPF_FUNC_set_retval;
 
-/* Fails the system call with the decision's errno (sock and sock_addr, since 6.1). */
-static __always_inline int enforce(void *ctx, struct event *ev)
+/* Counts, tells, and fails the system call with the decision's errno (sock and sock_addr,
+ * since 6.1). */
+static __always_inline int conclude(void *ctx, struct event *ev)
 {
 	long error;
 
-	if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
-		return GO;
-	settle(ctx, ev, NULL);
 	if (!finish(ctx, ev, NULL))
 		return GO;
 	error = ev->error;
@@ -60,6 +58,26 @@ static __always_inline int enforce(void *ctx, struct event *ev)
 	return REFUSE;
 }
 
+/* After settle_or_wait(): the call is made again, or ends by the fail mode. */
+static __always_inline int wait_or_fail(void *ctx, struct event *ev)
+{
+	if (knobs.restart_flag && restart(ev)) {
+		set_retval(-ERESTARTNOINTR);
+		return REFUSE;
+	}
+	waited_enough(ev);
+	return conclude(ctx, ev);
+}
+
+static __always_inline int enforce(void *ctx, struct event *ev)
+{
+	if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
+		return GO;
+	if (settle_or_wait(ctx, ev, NULL, 0))
+		return wait_or_fail(ctx, ev);
+	return conclude(ctx, ev);
+}
+
 /*
  * A socket on :: without IPV6_V6ONLY takes 0.0.0.0 as well: both are judged and
  * either denies.  ev is that of ::, judged already; it becomes the deciding one.
@@ -68,16 +86,20 @@ static __always_inline void judge_both(void *ctx, struct event *ev, const struct
 {
 	struct dec_rule by;
 	__u8 reason;
-	__u32 rule;
+	__u32 rule, asked;
 
 	settle(ctx, ev, owner);
 	if (ev->error)
 		return;
+	asked = ev->reason == ULSP_REASON_ANSWERED ? ev->by.id : 0;
 	by = ev->by;
 	rule = ev->rule;
 	reason = ev->reason;
 	ev->key.family = DEC_V4;
 	judge_any(ev);
+	/* One answer is for both. */
+	if (ev->verdict == ULSP_VERDICT_ASK && asked && ev->by.id == asked)
+		verdict_allow(ev, ULSP_REASON_ANSWERED);
 	settle(ctx, ev, owner);
 	if (ev->error)
 		return;

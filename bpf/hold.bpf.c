@@ -252,4 +252,20 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 	return answer(ev);
 }
 
+int hold_on(struct event *ev)
+{
+	const struct ulsp_page *page;
+	struct ulsp_asking *how;
+	__u32 ring;
+
+	if (!ev)
+		return HELD_NOT;
+	ring = ev->by.ring;
+	page = page_of(ring);
+	how = bpf_map_lookup_elem(&asking, &ring);
+	if (page && how && answer(ev) == HELD_STILL && worth(page, how))
+		spin(ev, how, bpf_ktime_get_ns());
+	return answer(ev);
+}
+
 char _license[] SEC("license") = "GPL";

@@ -24,6 +24,8 @@ enum held {
  * likely to pay.  `busy`: not at all, it is not a process's own time.
  */
 extern int hold(struct event *ev, const struct sock_state *owner, int busy);
+/* The same again, after a while. */
+extern int hold_on(struct event *ev);
 /* Whether there is a verdict by now. */
 extern int answer(struct event *ev);
 /* The daemon is to be told of a verdict from now on; whether there is one already. */

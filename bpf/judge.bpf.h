@@ -10,6 +10,7 @@
 
 #include "hold.bpf.h"
 #include "record.bpf.h"
+#include "restart.bpf.h"
 
 static __always_inline void verdict_deny(struct event *ev, int error, __u8 reason)
 {
@@ -230,6 +231,13 @@ static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
 		return 0;
 	ev->cookie = bpf_get_socket_cookie(ctx);
+	if (knobs.flags & ULSP_KNOB_HOLD && knobs.restart_flag && !busy) {
+		error = restart_found(ev);
+		if (error == HELD_DECIDED)
+			hold_end(ev);
+		if (error != HELD_NOT)
+			return error == HELD_STILL;
+	}
 	if (!ask(ev, owner))
 		return 0;
 	if (knobs.flags & ULSP_KNOB_HOLD && ev->wait_ms && !(ev->flags & ULSP_MSG_AUDIT)) {

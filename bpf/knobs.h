@@ -30,7 +30,7 @@ struct ulsp_knobs {
 	__u32 needs;	  /* programs that the group needs, as the loader counts them */
 	__u32 nrules;	  /* records, so counters */
 	__u32 by_exec;	  /* on the root cgroup, for sockets of members by executable only */
-	__u32 reserved;
+	__u32 restart_flag; /* of thread_info.flags: the system call can be restarted; 0: it can't */
 };
 _Static_assert(sizeof(struct ulsp_knobs) == 32, "pinned: raise ULSP_ABI");
 

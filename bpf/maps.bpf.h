@@ -50,6 +50,25 @@ struct parks {
 	struct park at[PARKS];
 };
 
+/* A task's call that is restarted until its verdict is there, in one group. */
+struct call_key {
+	__u32 tid;
+	__u32 group;
+};
+
+struct call {
+	struct bpf_task_work work;
+	__u64 ticket;
+	__u64 cookie;
+	__u64 until_ns;
+	__u64 deadline_ns;
+	struct dec_key key;
+	__u32 slot;
+	__u32 rule;
+	__u32 generation;
+	__u32 ring;
+};
+
 /* ---- of the instance ---- */
 
 struct {
@@ -121,6 +140,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct ulsp_asking);
 } asking __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct call_key);
+	__type(value, struct call);
+} calls __weak SEC(".maps");
 
 /* Held SYNs, for the daemon. */
 struct {

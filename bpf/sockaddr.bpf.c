@@ -160,7 +160,7 @@ static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf
 				count_reason(ULSP_REASON_HELD);
 				return GO;
 			}
-			waited_enough(ev);
+			return wait_or_fail(ctx, ev);
 		}
 	}
 	return enforce(ctx, ev);
@@ -342,8 +342,13 @@ int ulsp_bind6(struct bpf_sock_addr *ctx)
 	if (bind_later(sk, &ev, only_v6))
 		return GO;
 	judge_any(&ev);
-	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !only_v6)
+	if (is_any(ev.key.addr) && ev.key.family == DEC_V6 && !only_v6) {
+		if (ev.verdict != ULSP_VERDICT_ALLOW && refused_before())
+			return GO;
+		if (settle_or_wait(ctx, &ev, NULL, 0))
+			return wait_or_fail(ctx, &ev);
 		judge_both(ctx, &ev, NULL);
+	}
 	return enforce(ctx, &ev);
 }
 

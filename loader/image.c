@@ -132,14 +132,14 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		struct bpf_map *map;
 		int fd;
 	} shared[] = {
-		{o->maps.rings, i->rings},   {o->maps.pages, i->pages},
-		{o->maps.caches, i->caches}, {o->maps.groups, i->groups},
-		{o->maps.files, i->files},   {o->maps.streams, i->streams},
-		{o->maps.gcount, i->gcount}, {o->maps.carried, i->carried},
-		{o->maps.socks, i->socks},   {o->maps.meta, i->meta},
-		{o->maps.slots, i->slots},   {o->maps.waits, i->waits},
-		{o->maps.asking, i->asking}, {o->maps.parked, i->parked},
-		{o->maps.parking, i->parking},
+		{o->maps.rings, i->rings},     {o->maps.pages, i->pages},
+		{o->maps.caches, i->caches},   {o->maps.groups, i->groups},
+		{o->maps.files, i->files},     {o->maps.streams, i->streams},
+		{o->maps.gcount, i->gcount},   {o->maps.carried, i->carried},
+		{o->maps.socks, i->socks},     {o->maps.meta, i->meta},
+		{o->maps.slots, i->slots},     {o->maps.waits, i->waits},
+		{o->maps.asking, i->asking},   {o->maps.parked, i->parked},
+		{o->maps.parking, i->parking}, {o->maps.calls, i->calls},
 		{o->maps.table, table},
 	};
 	size_t n;
@@ -275,6 +275,7 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 		.needs = spec->table->needs,
 		.nrules = (__u32)spec->table->nrules,
 		.by_exec = spec->of != NULL,
+		.restart_flag = i->restart_flag,
 	};
 	memcpy((void *)&o->rodata_knobs->knobs, &im->knobs, sizeof(im->knobs));
 	r = share_maps(o, i, im->table);

@@ -4,7 +4,7 @@
  * share, and the loaded policy's text.
  *
  *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
- *   BPFFS/ulsp/NAME/slots waits asking parked parking
+ *   BPFFS/ulsp/NAME/slots waits asking parked parking calls
  *   BPFFS/ulsp/NAME/monitor
  *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache,slots,waits}
  *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
@@ -36,11 +36,12 @@ struct instance {
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
 	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks, slots, waits,
-		asking, parked, parking; /* map fds */
+		asking, parked, parking, calls; /* map fds */
 	int monitor;		       /* ring 0 */
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
 	struct ulsp_stream *stream;    /* mmapped, read only */
+	uint32_t restart_flag; /* of thread_info.flags; 0: system calls can't be restarted */
 	bool adopted;		       /* pins were there before */
 };
 

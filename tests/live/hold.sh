@@ -77,5 +77,36 @@ within "at the deadline" 290 950 "$out"
 is "answered at once" ECONNREFUSED "$(errno_of "$(how 127.0.0.1 7007)")" # nobody listens there
 is "denied at once, however it is asked" ECONNREFUSED "$(errno_of "$(how 127.0.0.1 7008)")"
 is "an outsider is not asked about" ECONNREFUSED "$(errno_of "$(python3 "$TMP/how.py" 127.0.0.1 7005)")"
+
+# ---- other operations: within the call, or by restarting it ----
+
+cat >"$TMP/udp.py" <<'E2'
+import socket, sys, errno, time
+op, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+n = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+def name(e): return errno.errorcode.get(e, str(e)) if e else 'ok'
+said = {}
+for i in range(n):
+    kind = socket.SOCK_STREAM if op == 'bindtcp' else socket.SOCK_DGRAM
+    s = socket.socket(socket.AF_INET6 if ':' in addr else socket.AF_INET, kind)
+    try:
+        if op == 'connect': s.connect((addr, port))
+        elif op == 'sendto': s.sendto(b'x', (addr, port))
+        else: s.bind((addr, port))
+        if op == 'connect': word = 'ok %d' % s.getpeername()[1]
+        else: word = 'ok'
+    except OSError as e: word = name(e.errno)
+    s.close()
+    said[word] = said.get(word, 0) + 1
+print(' '.join('%s:%d' % (w, c) for w, c in sorted(said.items())))
+E2
+udp() { in_group python3 "$TMP/udp.py" "$@"; }
+is "UDP connect, allowed" "ok 7007:20" "$(udp connect 127.0.0.1 7007 20)"
+is "UDP connect, denied with the ULSP's errno" "ECONNREFUSED:20" "$(udp connect 127.0.0.1 7008 20)"
+is "UDP connect to where the ULSP says" "ok 7001:20" "$(udp connect 127.0.0.1 7009 20)"
+is "the second answer is none" "ok 7010:1" "$(udp connect 127.0.0.1 7010)"
+is "sendto, allowed" "ok:20" "$(udp sendto 127.0.0.1 7007 20)"
+is "sendto, denied" "ECONNREFUSED:20" "$(udp sendto ::1 7008 20)"
+is "nobody answers: the fail mode" "EACCES:1" "$(udp connect 127.0.0.1 7006)"
 sed 's/^/# /' "$TMP/ulspd.log" | tail -40
 ctl stats | sed 's/^/# /'

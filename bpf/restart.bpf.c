@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "hold.bpf.h"
+#include "restart.bpf.h"
+#include "task.bpf.h"
+
+enum {
+	CAP_NS = 5000000, /* all waiting of one call: it takes the processor meanwhile */
+	FLAG_NS = 200000, /* for the flag to be seen: an interrupt of this processor sets it */
+	LOOKS = 1 << 14,
+};
+
+/* Not the kernel's own tasks, which are in no system call: PF_IO_WORKER, PF_USER_WORKER,
+ * PF_KTHREAD. */
+enum { NO_CALLS = 0x00000010 | 0x00004000 | 0x00200000 };
+enum { COMPAT = 0x2 }; /* TS_COMPAT of thread_info.status: other numbers */
+
+extern int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *work,
+					      void *map__map, bpf_task_work_callback_t callback,
+					      void *aux__prog) __ksym __weak;
+
+static __always_inline unsigned long flags_of(const struct task_struct *task)
+{
+	return *(const volatile unsigned long *)&task->thread_info.flags;
+}
+
+/* The calls in which hooks run that wait; sendmmsg(2) would keep the number for a later one. */
+static __always_inline int in_call(struct task_struct *task)
+{
+#ifdef __TARGET_ARCH_x86
+	const struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+
+	if (task->flags & NO_CALLS || task->thread_info.status & COMPAT)
+		return 0;
+	switch (BPF_CORE_READ(regs, orig_ax)) {
+	case 41: /* socket */
+	case 42: /* connect */
+	case 44: /* sendto */
+	case 46: /* sendmsg */
+	case 49: /* bind */
+		return 1;
+	}
+#endif
+	return 0;
+}
+
+static int done(struct bpf_map *map, void *key, void *value)
+{
+	return 0;
+}
+
+static __always_inline int same(const struct dec_key *a, const struct dec_key *b)
+{
+	return a->op == b->op && a->family == b->family && a->proto == b->proto &&
+	       a->port == b->port && a->addr[0] == b->addr[0] && a->addr[1] == b->addr[1] &&
+	       a->addr[2] == b->addr[2] && a->addr[3] == b->addr[3];
+}
+
+/* A socket that is being made is another one each time. */
+static __always_inline __u64 cookie_of(const struct event *ev)
+{
+	return ev->key.op == ULSP_OP_SOCKET ? 0 : ev->cookie;
+}
+
+static __always_inline struct call_key my_key(const struct task_struct *task)
+{
+	return (struct call_key){.tid = task->pid, .group = knobs.slot};
+}
+
+int restart_found(struct event *ev)
+{
+	struct call_key key = my_key(bpf_get_current_task_btf());
+	struct call *c;
+	int r = HELD_NOT;
+
+	if (!ev)
+		return HELD_NOT;
+	c = bpf_map_lookup_elem(&calls, &key);
+	if (!c)
+		return HELD_NOT;
+	if (c->ticket && c->generation == knobs.generation && c->cookie == cookie_of(ev) &&
+	    c->rule == ev->by.id && same(&c->key, &ev->key)) {
+		ev->ticket = c->ticket;
+		ev->slot = c->slot;
+		ev->deadline_ns = c->deadline_ns;
+		r = hold_on(ev);
+		if (r == HELD_STILL && bpf_ktime_get_ns() < c->until_ns)
+			return r;
+		bpf_map_delete_elem(&calls, &key);
+		if (r == HELD_DECIDED)
+			return r;
+		/* Told apart by restart(), which does no more then. */
+		ev->deadline_ns = 0;
+		return HELD_STILL;
+	}
+	bpf_map_delete_elem(&calls, &key);
+	return HELD_NOT;
+}
+
+struct flagged {
+	const struct task_struct *task;
+	__u64 end_ns;
+	__u32 seen;
+};
+
+static long look(__u32 n, struct flagged *f)
+{
+	if (flags_of(f->task) & knobs.restart_flag) {
+		f->seen = 1;
+		return 1;
+	}
+	return bpf_ktime_get_ns() >= f->end_ns;
+}
+
+static __always_inline int remember(const struct event *ev, const struct call_key *key)
+{
+	struct call fresh = {
+		.ticket = ev->ticket,
+		.cookie = cookie_of(ev),
+		.deadline_ns = ev->deadline_ns,
+		.slot = ev->slot,
+		.rule = ev->by.id,
+		.generation = knobs.generation,
+		.ring = ev->by.ring,
+		.key = ev->key,
+	};
+
+	fresh.until_ns = bpf_ktime_get_ns() + CAP_NS;
+	if (fresh.until_ns > ev->deadline_ns)
+		fresh.until_ns = ev->deadline_ns;
+	return bpf_map_update_elem(&calls, key, &fresh, BPF_ANY);
+}
+
+int restart(struct event *ev)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct call_key key = my_key(task);
+	struct flagged f = {.task = task};
+	struct call *c;
+
+	if (!ev || !knobs.restart_flag || !bpf_task_work_schedule_signal_impl || !ev->deadline_ns ||
+	    !in_call(task))
+		return 0;
+	c = bpf_map_lookup_elem(&calls, &key);
+	if (!c && !remember(ev, &key))
+		c = bpf_map_lookup_elem(&calls, &key);
+	if (!c)
+		return 0;
+	if (bpf_task_work_schedule_signal_impl(task, &c->work, &calls, done, NULL))
+		return 0;
+	f.end_ns = bpf_ktime_get_ns() + FLAG_NS;
+	bpf_loop(LOOKS, look, &f, 0);
+	if (!f.seen)
+		bpf_map_delete_elem(&calls, &key);
+	return f.seen;
+}
+
+/* ---- which flag it is ---- */
+
+static long pass_time(__u32 n, __u64 *end_ns)
+{
+	return bpf_ktime_get_ns() >= *end_ns;
+}
+
+/* For the loader, in a process of its own: flags that are there after, and were not before. */
+SEC("syscall")
+int ulsp_calibrate(__u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct call_key key = {.tid = task->pid, .group = ~0u};
+	struct call none = {};
+	unsigned long before;
+	struct call *c;
+	__u64 end_ns;
+
+	*ctx = 0;
+	if (!bpf_task_work_schedule_signal_impl)
+		return 0;
+	bpf_map_update_elem(&calls, &key, &none, BPF_ANY);
+	c = bpf_map_lookup_elem(&calls, &key);
+	if (!c)
+		return 0;
+	before = flags_of(task);
+	if (bpf_task_work_schedule_signal_impl(task, &c->work, &calls, done, NULL))
+		return 0;
+	end_ns = bpf_ktime_get_ns() + FLAG_NS;
+	bpf_loop(LOOKS, pass_time, &end_ns, 0);
+	*ctx = flags_of(task) & ~before;
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";
