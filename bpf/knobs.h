@@ -20,6 +20,7 @@ enum ulsp_knob {
 		1 << 6,		/* ingress judges datagrams too, not only what opens connections */
 	ULSP_KNOB_ASK = 1 << 7, /* some rule asks a ULSP */
 	ULSP_KNOB_HOLD = 1 << 8, /* ... and is waited for */
+	ULSP_KNOB_ARRIVE = 1 << 9, /* ... about what comes to listeners */
 };
 
 struct ulsp_knobs {

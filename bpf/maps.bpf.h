@@ -69,6 +69,16 @@ struct call {
 	__u32 ring;
 };
 
+/* A SYN for a listener of a group; all of it is in the key, without holes. */
+struct arrival_key {
+	__u64 listener; /* socket cookie */
+	__u32 group;
+	__u32 seq; /* as on the wire */
+	__u16 port, port2;
+	__u32 addr[4], addr2[4];
+	__u32 reserved;
+};
+
 /* ---- of the instance ---- */
 
 struct {
@@ -147,6 +157,14 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls __weak SEC(".maps");
+
+/* SYNs for listeners that are asked about. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct arrival_key);
+	__type(value, struct park);
+} arrivals __weak SEC(".maps");
 
 /* Held SYNs, for the daemon. */
 struct {

@@ -90,6 +90,18 @@ static __always_inline __u16 holders(struct bpf_sock *sk)
 	return n;
 }
 
+static __always_inline void put_parked(struct ulsp_parked *out, const struct park *p)
+{
+	out->ticket = p->ev.ticket;
+	out->deadline_ns = p->deadline_ns;
+	out->slot = p->ev.slot;
+	out->group = knobs.slot;
+	out->generation = knobs.generation;
+	out->error = p->ev.by.error;
+	out->ring = p->ev.by.ring;
+	out->flags = p->ev.by.flags & DEC_RULE_DOWN_ALLOW ? ULSP_PARKED_ALLOW : 0;
+}
+
 /* The copy for the daemon; without it the kernel's next SYN finds the verdict. */
 static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk, struct park *p)
 {
@@ -99,19 +111,12 @@ static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk
 
 	if (!out)
 		return;
-	out->ticket = p->ev.ticket;
-	out->deadline_ns = p->deadline_ns;
+	put_parked(out, p);
 	out->netns = p->netns;
 	out->cookie = p->ev.cookie;
-	out->slot = p->ev.slot;
-	out->group = knobs.slot;
-	out->generation = knobs.generation;
 	out->tgid = s ? s->tgid : 0;
 	out->mark = skb->mark;
 	out->ifindex = sk->bound_dev_if;
-	out->error = p->ev.by.error;
-	out->ring = p->ev.by.ring;
-	out->flags = p->ev.by.flags & DEC_RULE_DOWN_ALLOW ? ULSP_PARKED_ALLOW : 0;
 	out->holders = holders(sk);
 	out->bytes = 0;
 	barrier_var(bytes);

@@ -14,7 +14,7 @@
 
 #include "listen.bpf.h"
 #include "packet.bpf.h"
-#include "park.bpf.h"
+#include "arrive.bpf.h"
 
 enum { TCP_LISTEN_STATE = 10 };
 
@@ -67,7 +67,8 @@ static __always_inline int listener_error(struct __sk_buff *skb, struct bpf_sock
 static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *sk, struct event *ev)
 {
 	struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
-	int error = 0, flags;
+	int error = 0, flags, r;
+	__u32 at;
 
 	if (knobs.flags & ULSP_KNOB_LISTEN) {
 		error = listener_error(skb, sk, s, ev);
@@ -78,6 +79,12 @@ static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *s
 		return GO; /* nothing that TCP could take for a SYN */
 	if (!error && (flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return GO; /* the connection was judged when its SYN came */
+	at = skb->len - ev->bytes;
+	if (knobs.flags & ULSP_KNOB_ARRIVE && !error) {
+		r = arrival_again(skb, ev, s, at);
+		if (r >= 0)
+			return r == GO ? GO : REFUSE;
+	}
 	ev->key.op = ULSP_OP_ACCEPT;
 	ev->key.proto = ULSP_PROTO_TCP;
 	ev->bytes = 0;
@@ -88,6 +95,12 @@ static __always_inline int to_listener(struct __sk_buff *skb, struct bpf_sock *s
 		verdict_deny(ev, error, ULSP_REASON_NOT_LISTENING);
 	} else {
 		judge_any(ev);
+	}
+	if (knobs.flags & ULSP_KNOB_ARRIVE && settle_or_wait(skb, ev, s, 1)) {
+		r = arrival_wait(skb, ev, s, at);
+		if (r >= 0)
+			return r == GO ? GO : REFUSE;
+		waited_enough(ev);
 	}
 	return drop(skb, ev, s);
 }

@@ -214,7 +214,9 @@ struct ulsp_parked {
 };
 enum {
 	ULSP_PARKED_ALLOW = 1 << 0, /* the fail mode allows */
+	ULSP_PARKED_IN = 1 << 1,    /* it came for a listener; its cookie is ULSP_PARKED_KEY */
 };
+#define ULSP_PARKED_KEY(ring, slot) (1ull << 63 | (__u64)(ring) << 32 | (slot))
 
 /* What a ULSP writes into the daemon's pipe after it answered what is parked. */
 struct ulsp_poke {

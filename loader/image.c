@@ -102,7 +102,8 @@ static __u32 knob_flags(const struct pol_table *table)
 		if (rule->verdict == ULSP_VERDICT_ASK)
 			flags |= ULSP_KNOB_ASK;
 		if (rule->verdict == ULSP_VERDICT_ASK && (rule->hold_ms || rule->down_hold_ms))
-			flags |= ULSP_KNOB_HOLD;
+			flags |= ULSP_KNOB_HOLD |
+				 (rule->ops & 1u << ULSP_OP_ACCEPT ? ULSP_KNOB_ARRIVE : 0);
 	}
 	return flags;
 }
@@ -140,6 +141,7 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		{o->maps.slots, i->slots},     {o->maps.waits, i->waits},
 		{o->maps.asking, i->asking},   {o->maps.parked, i->parked},
 		{o->maps.parking, i->parking}, {o->maps.calls, i->calls},
+		{o->maps.arrivals, i->arrivals},
 		{o->maps.table, table},
 	};
 	size_t n;

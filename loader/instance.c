@@ -40,6 +40,7 @@ static const struct shared_map {
 	{"asking", offsetof(struct instance, asking)},
 	{"parked", offsetof(struct instance, parked)},
 	{"calls", offsetof(struct instance, calls)},
+	{"arrivals", offsetof(struct instance, arrivals)},
 	{"parking", offsetof(struct instance, parking)},
 };
 enum { NSHARED = sizeof(shared_maps) / sizeof(shared_maps[0]) };

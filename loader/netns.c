@@ -64,13 +64,18 @@ int netns_new(struct netns **ret)
 	return 0;
 }
 
-static void close_space(struct netns *ns, struct space *s)
+static void close_sockets(struct space *s)
 {
-	HASH_DEL(ns->spaces, s);
 	scope_close(&s->raw4);
 	scope_close(&s->raw6);
 	scope_close(&s->diag);
 	free(s);
+}
+
+static void close_space(struct netns *ns, struct space *s)
+{
+	HASH_DEL(ns->spaces, s);
+	close_sockets(s);
 }
 
 void netns_free(struct netns **nsp)
@@ -109,8 +114,9 @@ static int open_sockets(struct space *s)
 		return -errno;
 	if (getsockopt(s->raw4, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes))
 		return -errno;
-	if (cookie != s->cookie)
+	if (s->cookie && cookie != s->cookie)
 		return -ESRCH;
+	s->cookie = cookie;
 	/* Without IPv6 there is nothing to send by it. */
 	s->raw6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
 	if (s->raw6 >= 0 && setsockopt(s->raw6, IPPROTO_IPV6, IPV6_HDRINCL, &on, sizeof(on)))
@@ -122,7 +128,7 @@ static int open_sockets(struct space *s)
 static int open_space(struct netns *ns, uint64_t cookie, pid_t pid, struct space **ret)
 {
 	scoped(scope_close) int theirs = -1;
-	struct space *s;
+	struct space *s, *old = NULL;
 	char path[64];
 	int r;
 
@@ -135,24 +141,28 @@ static int open_space(struct netns *ns, uint64_t cookie, pid_t pid, struct space
 		return -ENOMEM;
 	s->cookie = cookie;
 	s->raw4 = s->raw6 = s->diag = -1;
-	HASH_ADD(hh, ns->spaces, cookie, sizeof(s->cookie), s);
 	r = setns(theirs, CLONE_NEWNET) ? -errno : open_sockets(s);
 	if (setns(ns->own, CLONE_NEWNET))
 		abort(); /* in a stranger's namespace nothing is right any more */
-	if (r) {
-		close_space(ns, s);
+	if (!r)
+		HASH_FIND(hh, ns->spaces, &s->cookie, sizeof(s->cookie), old);
+	if (r || old) {
+		close_sockets(s);
+		*ret = old;
 		return r;
 	}
+	HASH_ADD(hh, ns->spaces, cookie, sizeof(s->cookie), s);
 	*ret = s;
 	return 0;
 }
 
 static int space_of(struct netns *ns, uint64_t cookie, pid_t pid, struct space **ret)
 {
-	struct space *s;
+	struct space *s = NULL;
 	int r = 0;
 
-	HASH_FIND(hh, ns->spaces, &cookie, sizeof(cookie), s);
+	if (cookie)
+		HASH_FIND(hh, ns->spaces, &cookie, sizeof(cookie), s);
 	if (!s)
 		r = open_space(ns, cookie, pid, &s);
 	if (r)

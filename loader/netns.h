@@ -18,7 +18,7 @@ void netns_free(struct netns **ns);
 
 /*
  * Sends as it is, by the routes of the namespace that the process `pid` is in.
- * `mark` and `ifindex` are the packet's; 0: none.  -ESRCH: the process is gone or in
+ * `mark` and `ifindex` are the packet's; 0: none.  Cookie 0: whichever that is.  -ESRCH: the process is gone or in
  * another namespace by now, and no socket is open in that one.
  */
 int netns_send(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *packet,

@@ -51,6 +51,7 @@ struct held {
 	uint32_t tgid, mark, ifindex;
 	unsigned n, holders; /* questions that are here, and that there are */
 	struct question questions[HOLDERS];
+	bool in;	   /* for a listener */
 	bool refused;	   /* told; waits for the socket's end */
 	uint64_t until_ns; /* the next deadline */
 	struct syn syn;	   /* bytes 0: it can't be sent */
@@ -154,17 +155,35 @@ static void failed(struct parking *p, const struct held *h, const char *what, in
 	log_debug("can't %s the connection of process %u: %s", what, h->tgid, strerror(-r));
 }
 
-static void release(struct parking *p, struct held *h)
+static int send_syn(struct parking *p, const struct held *h)
 {
 	struct sockaddr_storage to;
 	socklen_t bytes;
-	int r = -EMSGSIZE;
 
-	if (h->syn.bytes) {
-		syn_peer(&h->syn, &to, &bytes);
-		r = netns_send(p->netns, h->netns, (pid_t)h->tgid, &h->syn, &to, bytes, h->mark,
-			       h->ifindex);
-	}
+	if (!h->syn.bytes)
+		return -EMSGSIZE;
+	syn_peer(&h->syn, &to, &bytes);
+	return netns_send(p->netns, h->netns, (pid_t)h->tgid, &h->syn, &to, bytes, h->mark,
+			  h->ifindex);
+}
+
+static int send_refusal(struct parking *p, const struct held *h, int error)
+{
+	struct sockaddr_storage to;
+	struct syn refusal;
+	socklen_t bytes;
+
+	if (!h->syn.bytes)
+		return -EMSGSIZE;
+	syn_refusal(&h->syn, error, &refusal);
+	syn_sender(&h->syn, &to, &bytes);
+	return netns_send(p->netns, h->netns, (pid_t)h->tgid, &refusal, &to, bytes, h->mark, 0);
+}
+
+static void release(struct parking *p, struct held *h)
+{
+	int r = send_syn(p, h);
+
 	if (r)
 		failed(p, h, "release", r);
 	else
@@ -172,19 +191,29 @@ static void release(struct parking *p, struct held *h)
 	forget(p, h);
 }
 
+/* The program drops it once more, and counts; a peer is told only where it is to be. */
+static void refuse_arrival(struct parking *p, struct held *h, int error)
+{
+	int r = send_syn(p, h);
+
+	if (!r && error == ECONNREFUSED)
+		r = send_refusal(p, h, error);
+	if (r)
+		failed(p, h, "refuse", r);
+	else
+		p->stats.refused++;
+	forget(p, h);
+}
+
 static void refuse(struct parking *p, struct held *h, int error)
 {
-	struct sockaddr_storage to;
-	struct syn refusal;
-	socklen_t bytes;
-	int r = -EMSGSIZE;
+	int r;
 
-	if (h->syn.bytes) {
-		syn_refusal(&h->syn, error, &refusal);
-		syn_sender(&h->syn, &to, &bytes);
-		r = netns_send(p->netns, h->netns, (pid_t)h->tgid, &refusal, &to, bytes, h->mark,
-			       0);
+	if (h->in) {
+		refuse_arrival(p, h, error);
+		return;
 	}
+	r = send_refusal(p, h, error);
 	if (r)
 		failed(p, h, "refuse", r);
 	else
@@ -287,6 +316,7 @@ static struct held *held_of(struct parking *p, const struct ulsp_parked *in)
 	h->tgid = in->tgid;
 	h->mark = in->mark;
 	h->ifindex = in->ifindex;
+	h->in = in->flags & ULSP_PARKED_IN;
 	h->holders = in->holders ? in->holders : 1;
 	if (in->bytes && in->bytes <= sizeof(in->packet) &&
 	    !syn_parse(in->packet, in->bytes, &h->syn))

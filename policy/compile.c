@@ -228,8 +228,12 @@ static unsigned needs(const struct compiler *c)
 
 	for (i = 0; i < c->g->nrules; i++) {
 		ops |= c->g->rules[i].ops;
-		if (is_held(&c->g->rules[i]) && c->g->rules[i].ops & 1u << ULSP_OP_CONNECT)
+		if (!is_held(&c->g->rules[i]))
+			continue;
+		if (c->g->rules[i].ops & 1u << ULSP_OP_CONNECT)
 			need |= POL_NEED_HOLD;
+		if (c->g->rules[i].ops & 1u << ULSP_OP_ACCEPT) /* who listens is to be known */
+			need |= POL_NEED_LISTEN;
 	}
 	if (ops & 1u << ULSP_OP_SOCKET)
 		need |= POL_NEED_SOCKET;
