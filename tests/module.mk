@@ -84,11 +84,12 @@ test_diag_json_LIBS := policy
 test_diag_json_SRC := loader/diag_json.c
 
 # the LSM tier, in guests only: tests/vm/test_x.c
-tests_LSM := test_lsm_process test_lsm_object test_lsm_proc test_lsm_unix test_lsm_socket \
-	test_lsm_loopback test_lsm_sigio test_lsm_escape test_lsm_cgroup test_lsm_member \
+tests_LSM := test_lsm_process test_lsm_object test_lsm_sysv test_lsm_key test_lsm_proc \
+	test_lsm_unix test_lsm_socket test_lsm_loopback test_lsm_sigio test_lsm_escape test_lsm_cgroup test_lsm_member \
 	test_lsm_guard test_lsm_races
 tests_VM := isolation test_kern_deny $(filter-out test_lsm_races,$(tests_LSM)) doctor
 $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_hooks.c))
 $(foreach t,escape cgroup member guard races,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
 answerer_LIBS := ulsp
+$(foreach t,object sysv key,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_channel.c))

@@ -93,6 +93,18 @@ uint64_t lsm_denied(uint32_t slot, uint32_t kind)
 	return sum;
 }
 
+unsigned lsm_count(const struct bpf_map *map)
+{
+	uint64_t key, *last = NULL;
+	unsigned n = 0;
+
+	while (!bpf_map_get_next_key(bpf_map__fd(map), last, &key)) {
+		last = &key;
+		n++;
+	}
+	return n;
+}
+
 pid_t lsm_start(int slot, int (*fn)(void *), void *arg)
 {
 	int go[2];

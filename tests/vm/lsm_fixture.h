@@ -15,6 +15,7 @@
 
 enum { NOBODY = -1, GROUP_A = 1, GROUP_B = 2 };
 
+struct bpf_map;
 struct ulsp_lsm;
 extern struct ulsp_lsm *lsm;
 
@@ -27,6 +28,7 @@ void lsm_confine(uint32_t slot, uint32_t kinds, uint64_t peers, uint32_t flags);
 void lsm_mode(uint32_t slot, uint32_t mode);
 void lsm_tag(pid_t pid, int slot);		   /* NOBODY: none */
 uint64_t lsm_denied(uint32_t slot, uint32_t kind); /* the group's counter */
+unsigned lsm_count(const struct bpf_map *map);	   /* its keys, of 8 bytes at most */
 
 /*
  * Runs fn(arg) in a child of that group; its return value (0..255, or what errno it returns).
