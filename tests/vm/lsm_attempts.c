@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +32,24 @@ int lsm_write_file(const char *path, const char *text)
 	return r;
 }
 
+int lsm_child(long pid)
+{
+	if (pid < 0)
+		return errno;
+	if (!pid)
+		_exit(0);
+	waitpid((pid_t)pid, NULL, 0);
+	return 0;
+}
+
+int lsm_clone3(uint64_t flags, int cgroup)
+{
+	struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
+
+	args.cgroup = (uint64_t)cgroup;
+	return lsm_child(syscall(SYS_clone3, &args, sizeof(args)));
+}
+
 struct outcome {
 	int result;
 	uint64_t denied; /* how often it was counted */
@@ -40,7 +62,7 @@ static struct outcome run(int slot, const struct lsm_attempt *a, uint32_t kind,
 	struct outcome o;
 
 	prepare();
-	o.result = lsm_as(slot, a->fn, NULL);
+	o.result = lsm_as(slot, a->fn, a->arg);
 	o.denied = lsm_denied(GROUP_A, kind) - before;
 	return o;
 }
@@ -66,4 +88,27 @@ void lsm_attempts(const struct lsm_attempt *list, size_t count, uint32_t kind,
 			      audited.result, (int)audited.denied);
 	}
 	assert_int_equal(failed, 0);
+}
+
+static const struct lsm_attempt *escapes;
+static size_t escapes_count;
+static void (*escapes_prepare)(void);
+
+static void nobody_leaves(void **state)
+{
+	(void)state;
+	lsm_attempts(escapes, escapes_count, ULSP_REACH_ESCAPE, escapes_prepare);
+}
+
+int lsm_escapes(const struct lsm_attempt *list, size_t count, void (*prepare)(void),
+		int (*up)(void **state))
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nobody_leaves),
+	};
+
+	escapes = list;
+	escapes_count = count;
+	escapes_prepare = prepare;
+	return cmocka_run_group_tests(tests, up, lsm_down);
 }

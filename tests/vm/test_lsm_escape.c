@@ -22,7 +22,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -79,28 +78,9 @@ static int enter_by_pidfd(void *arg)
 	return fd < 0 ? 253 : lsm_error(setns(fd, CLONE_NEWNET | CLONE_NEWUTS));
 }
 
-static int leave_mounts(void *arg)
+static int leave(void *arg)
 {
-	(void)arg;
-	return lsm_error(unshare(CLONE_NEWNS));
-}
-
-static int leave_net(void *arg)
-{
-	(void)arg;
-	return lsm_error(unshare(CLONE_NEWNET));
-}
-
-static int leave_cgroups(void *arg)
-{
-	(void)arg;
-	return lsm_error(unshare(CLONE_NEWCGROUP));
-}
-
-static int leave_user(void *arg)
-{
-	(void)arg;
-	return lsm_error(unshare(CLONE_NEWUSER));
+	return lsm_error(unshare((int)(intptr_t)arg));
 }
 
 static int leave_user_unprivileged(void *arg)
@@ -113,29 +93,14 @@ static int leave_user_unprivileged(void *arg)
 
 static int clone_namespace(void *arg)
 {
-	long pid = syscall(SYS_clone, CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0);
-
 	(void)arg;
-	if (pid < 0)
-		return errno;
-	if (!pid)
-		_exit(0);
-	waitpid((pid_t)pid, NULL, 0);
-	return 0;
+	return lsm_child(syscall(SYS_clone, CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0));
 }
 
 static int clone3_namespace(void *arg)
 {
-	struct clone_args args = {.flags = CLONE_NEWNET, .exit_signal = SIGCHLD};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
-
 	(void)arg;
-	if (pid < 0)
-		return errno;
-	if (!pid)
-		_exit(0);
-	waitpid((pid_t)pid, NULL, 0);
-	return 0;
+	return lsm_clone3(CLONE_NEWNET, 0);
 }
 
 static int mount_new(void *arg)
@@ -288,16 +253,9 @@ static int write_earlier_core_pattern(void *arg)
 	return lsm_error(write(earlier.core_pattern, "core\n", 5));
 }
 
-static int open_sysrq(void *arg)
+static int open_to_write(void *arg)
 {
-	(void)arg;
-	return lsm_error(open("/proc/sysrq-trigger", O_WRONLY));
-}
-
-static int open_modprobe(void *arg)
-{
-	(void)arg;
-	return lsm_error(open("/proc/sys/kernel/modprobe", O_WRONLY));
+	return lsm_error(open(arg, O_WRONLY));
 }
 
 static int score_other(void *arg)
@@ -307,12 +265,6 @@ static int score_other(void *arg)
 	(void)arg;
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", getppid());
 	return lsm_write_file(path, "0");
-}
-
-static int open_sysfs(void *arg)
-{
-	(void)arg;
-	return lsm_error(open("/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY));
 }
 
 #ifdef __x86_64__
@@ -334,58 +286,46 @@ static int leave_in_32_bits(void *arg)
 #endif
 
 static const struct lsm_attempt attempts[] = {
-	{"setns", enter, 0},
-	{"setns of a pidfd", enter_by_pidfd, 0},
-	{"unshare of mounts", leave_mounts, 0},
-	{"unshare of the network", leave_net, 0},
-	{"unshare of cgroups", leave_cgroups, 0},
-	{"unshare of users", leave_user, 0},
-	{"unshare of users, not root", leave_user_unprivileged, 0},
+	{"setns", enter, 0, NULL},
+	{"setns of a pidfd", enter_by_pidfd, 0, NULL},
+	{"unshare of mounts", leave, 0, (void *)CLONE_NEWNS},
+	{"unshare of the network", leave, 0, (void *)CLONE_NEWNET},
+	{"unshare of cgroups", leave, 0, (void *)CLONE_NEWCGROUP},
+	{"unshare of users", leave, 0, (void *)CLONE_NEWUSER},
+	{"unshare of users, not root", leave_user_unprivileged, 0, NULL},
 #ifdef __x86_64__
-	{"unshare in 32 bits", leave_in_32_bits, 0},
-	{"iopl", port_access, 0},
+	{"unshare in 32 bits", leave_in_32_bits, 0, NULL},
+	{"iopl", port_access, 0, NULL},
 #endif
-	{"clone with a namespace", clone_namespace, 0},
-	{"clone3 with a namespace", clone3_namespace, 0},
-	{"mount", mount_new, 0},
-	{"bind mount", mount_over, 0},
-	{"remount", remount, 0},
-	{"umount", unmount, 0},
-	{"fsopen", open_filesystem, 0},
-	{"open_tree", clone_tree, 0},
-	{"sethostname", name_host, 0},
-	{"swapon", swap, ENOENT},
-	{"delete_module", remove_module, ENOENT},
-	{"reboot", disable_cad, 0},
-	{"kexec_load", load_kexec, 0},
-	{"/dev/mem", open_memory, 0},
-	{"/dev/mem, opened earlier", write_memory, EFAULT},
-	{"bpf", make_map, 0},
-	{"perf_event_open", count_cycles, 0},
-	{"SO_RCVBUFFORCE", force_buffer, 0},
-	{"an interface", raise_interface, 0},
-	{"a terminal's input", type, 0},
-	{"core_pattern", write_core_pattern, 0},
-	{"core_pattern, opened earlier", write_earlier_core_pattern, 0},
-	{"sysrq-trigger", open_sysrq, 0},
-	{"modprobe", open_modprobe, 0},
-	{"another's oom_score_adj", score_other, 0},
-	{"sysfs", open_sysfs, 0},
+	{"clone with a namespace", clone_namespace, 0, NULL},
+	{"clone3 with a namespace", clone3_namespace, 0, NULL},
+	{"mount", mount_new, 0, NULL},
+	{"bind mount", mount_over, 0, NULL},
+	{"remount", remount, 0, NULL},
+	{"umount", unmount, 0, NULL},
+	{"fsopen", open_filesystem, 0, NULL},
+	{"open_tree", clone_tree, 0, NULL},
+	{"sethostname", name_host, 0, NULL},
+	{"swapon", swap, ENOENT, NULL},
+	{"delete_module", remove_module, ENOENT, NULL},
+	{"reboot", disable_cad, 0, NULL},
+	{"kexec_load", load_kexec, 0, NULL},
+	{"/dev/mem", open_memory, 0, NULL},
+	{"/dev/mem, opened earlier", write_memory, EFAULT, NULL},
+	{"bpf", make_map, 0, NULL},
+	{"perf_event_open", count_cycles, 0, NULL},
+	{"SO_RCVBUFFORCE", force_buffer, 0, NULL},
+	{"an interface", raise_interface, 0, NULL},
+	{"a terminal's input", type, 0, NULL},
+	{"core_pattern", write_core_pattern, 0, NULL},
+	{"core_pattern, opened earlier", write_earlier_core_pattern, 0, NULL},
+	{"sysrq-trigger", open_to_write, 0, "/proc/sysrq-trigger"},
+	{"modprobe", open_to_write, 0, "/proc/sys/kernel/modprobe"},
+	{"another's oom_score_adj", score_other, 0, NULL},
+	{"sysfs", open_to_write, 0, "/sys/kernel/mm/transparent_hugepage/enabled"},
 };
-
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
-
-static void nobody_leaves(void **state)
-{
-	(void)state;
-	lsm_attempts(attempts, COUNT(attempts), ULSP_REACH_ESCAPE, nothing);
-}
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_leaves),
-	};
-
-	return cmocka_run_group_tests(tests, up, lsm_down);
+	return lsm_escapes(attempts, sizeof(attempts) / sizeof(attempts[0]), nothing, up);
 }
