@@ -8,6 +8,8 @@ want="gcc make pkg-config clang bpftool libbpf-dev libelf-dev zlib1g-dev libjson
 # guests on other kernels
 if [ "$(uname -m)" = x86_64 ]; then
 	want="$want qemu-system-x86 cpio xz-utils zstd debian-archive-keyring"
+	# Servers that run isolated, but no package that starts one: see tests/vm/servers.sh.
+	want="$want redis-tools"
 	command -v busybox >/dev/null 2>&1 || want="$want busybox-static"
 fi
 if ! command -v dpkg-query >/dev/null 2>&1; then

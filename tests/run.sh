@@ -75,7 +75,9 @@ judge() {
 vm() {
 	local kernel=$1 log="$out/log" line word name status secs t0=$SECONDS
 	local rerun="KERNELS=$1 BUILD=$BUILD tests/run.sh vm"
+	local -a options=()
 	shift
+	[[ " $* " != *" isolated_servers "* ]] || options+=(-s)
 	: >"$log"
 	: >"$out/begun"
 	: >"$out/klog"
@@ -93,7 +95,7 @@ vm() {
 		*) printf '%s\n' "$line" >>"$log" ;;
 		esac
 	done < <(tests/vm/vm.sh -k "$kernel" -B "$BUILD" -t "${VM_TIMEOUT:-1500}" -L "$out/klog" \
-		-- tests/vm/suite.sh "$@" 2>"$out/vm.err"; echo $? >"$out/vm.status")
+		"${options[@]}" -- tests/vm/suite.sh "$@" 2>"$out/vm.err"; echo $? >"$out/vm.status")
 	status=$(cat "$out/vm.status")
 	cat "$out/vm.err" >>"$log"
 	for name; do

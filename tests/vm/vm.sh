@@ -7,6 +7,7 @@
 #              and lib/modules; bookworm
 #   -B BUILD   put a build tree at /ulsp, with the tests' scripts, and start there
 #   -a PATH    add a file or folder at its own path; repeatable, as -m
+#   -s         add the servers that isolated_servers.sh runs
 #   -m MODULE  load a kernel module, after those it depends on
 #   -o DIR     copy the guest's /out here
 #   -L FILE    keep the kernel's log
@@ -29,18 +30,20 @@ die() {
 	exit 125
 }
 . "$here/initramfs.sh"
+. "$here/servers.sh"
 
 usage() {
 	sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
 	exit 125
 }
 suite=bookworm build='' out='' log='' lsm=landlock,lockdown,yama,bpf extra='' secs=300 megabytes=1024
-interactive='' add=() load=() more=()
-while getopts k:B:a:m:o:L:l:c:q:t:M:i option; do
+interactive='' servers='' add=() load=() more=()
+while getopts k:B:a:sm:o:L:l:c:q:t:M:i option; do
 	case $option in
 	k) suite=$OPTARG ;;
 	B) build=$(realpath "$OPTARG") ;;
 	a) add+=("$(realpath -s "$OPTARG")") ;;
+	s) servers=yes ;;
 	m) load+=("$OPTARG") ;;
 	o) out=$OPTARG ;;
 	L) log=$OPTARG ;;
@@ -91,6 +94,7 @@ for path in "${add[@]}"; do
 	[ ${#files[@]} -eq 0 ] || mapfile -t files < <(libraries "${files[@]}")
 	put "$root" "${files[@]}"
 done
+[ -z "$servers" ] || put_servers "$root"
 for module in "${load[@]}"; do put_module "$root" "$kernel" "$module"; done
 if [ -n "$interactive" ]; then
 	read -r rows columns < <(stty size 2>/dev/null || echo 24 80)
