@@ -7,7 +7,7 @@ tests_LIVE :=
 tests_TOOLS := try answerer
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_races \
 	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_ulsp_kernel test_ulsp_programs
-tests_SCRIPTS := isolation hold isolated_software isolated_loads isolated_servers matrix reload \
+tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload \
 	kill ulsps members badinput run install cgroups hostile answers
 
 
