@@ -14,6 +14,7 @@ group b {
 	isolate signal
 	default allow
 }
+ulsp logger { exec "ulsp-log" "--file" "$TMP/denials.json" user root }
 E2
 mkdir -p "$CG/b" "$CG/out"
 start_daemon
@@ -64,10 +65,26 @@ is "audit lets pass" ok "$(in_group bash -c "$(declare -f try_kill); try_kill $o
 ctl group mode a enforce >/dev/null
 ctl group mode b enforce >/dev/null
 
+# The logger isn't asked: it gets every denial, whichever daemon has started it.
+logged() { grep -c '"op":"signal".*"target_tgid":'"$outsider," "$TMP/denials.json"; }
+logs_more() { [ "$(logged)" -gt "$1" ]; }
+denied_and_logged() {
+	local before
+	before=$(logged)
+	in_group bash -c "$(declare -f try_kill); try_kill $outsider"
+	until_true 10 logs_more "$before" && echo logged
+}
+until_true 10 test -e "$TMP/denials.json"
+is "a logger gets isolation's denials" "EPERM logged" "$(denied_and_logged | paste -sd' ')"
+
 stop_daemon KILL
 is "without a daemon: isolated still" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
 start_daemon
 is "and with the next one" EPERM "$(in_group bash -c "$(declare -f try_kill); try_kill $outsider")"
+mkdir "$CG/g/new" # looks at its members once more
+sleep 2
+is "whose logger gets the denials too" "EPERM logged" "$(denied_and_logged | paste -sd' ')"
+rmdir "$CG/g/new"
 
 sed -i 's/isolate signal, ptrace/isolate signal, ptrace\n\tpeers self, b/; s/isolate signal$/isolate signal\n\tpeers a/' "$TMP/policy.ulsp"
 load
