@@ -5,7 +5,7 @@
 tests_UNIT :=
 tests_LIVE :=
 tests_TOOLS := try answerer
-tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_races \
+tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
 	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_ulsp_kernel test_ulsp_programs
 tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload \
 	kill ulsps members badinput run install cgroups hostile answers
@@ -87,10 +87,20 @@ test_diag_json_SRC := loader/diag_json.c
 # the LSM tier, in guests only: tests/vm/test_x.c
 tests_LSM := test_lsm_process test_lsm_object test_lsm_sysv test_lsm_key test_lsm_proc \
 	test_lsm_unix test_lsm_socket test_lsm_loopback test_lsm_sigio test_lsm_escape test_lsm_cgroup test_lsm_member \
-	test_lsm_guard test_lsm_races
-tests_VM := isolation test_kern_deny $(filter-out test_lsm_races,$(tests_LSM)) doctor
+	test_lsm_guard test_lsm_races test_lsm_lives
+tests_VM := isolation test_kern_deny $(filter-out test_lsm_races test_lsm_lives,$(tests_LSM)) doctor
 $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_hooks.c))
-$(foreach t,escape cgroup member guard races,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
+$(foreach t,escape cgroup member guard races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
 answerer_LIBS := ulsp
 $(foreach t,object sysv key,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_channel.c))
+$(foreach t,races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_storm.c))
+
+# What the LSM tier's tests ask of the kernel by programs of their own
+$(BUILD)/tests/vm/%.bpf.o: tests/vm/%.bpf.c $(GEN)/vmlinux.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -c -o $@ $<
+$(GEN)/storage.skel.h: $(BUILD)/tests/vm/storage.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name storage >$@
+$(BUILD)/tests/vm/test_lsm_lives.o: $(GEN)/storage.skel.h

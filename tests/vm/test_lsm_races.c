@@ -4,12 +4,8 @@
  * cgroup becomes a group's or they are moved to a group's.  Afterwards each of
  * them tries to signal the test, which is nobody's.
  */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,48 +16,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lsm_attempts.h"
 #include "lsm_fixture.h"
-#include "ulsp_lsm.skel.h"
+#include "lsm_storm.h"
 
-#define CGROUPS "/tmp/race-cgroups"
-#define START	CGROUPS "/start" /* nobody's, unless a test makes it a group's */
-#define MEMBERS CGROUPS "/a"	 /* GROUP_A's */
-#define OTHERS	CGROUPS "/b"	 /* GROUP_B's */
-
-enum { ROUNDS = 12, STORMS = 4, MOST_WAITING = 200, PID_MAX = 1500, ENOUGH_SECONDS = 40 };
-
-/* Shared with all processes of a storm, across execve(2) too. */
-struct storm {
-	pid_t target;
-	atomic_int check; /* the storm ends: try, and say how it ended */
-	atomic_int waiting;
-	atomic_int denied, passed, other;
-	atomic_int made; /* forks, threads, executions */
-};
-static struct storm *storm;
-static int storm_fd;
-
-static void nap(void)
-{
-	usleep(2000);
-}
-
-static void attempt(void)
-{
-	int r = lsm_error(kill(storm->target, 0));
-
-	atomic_fetch_add(r == EPERM ? &storm->denied : r ? &storm->other : &storm->passed, 1);
-}
+enum { ROUNDS = 12, STORMS = 4, MOST_WAITING = 200 };
 
 /* ---- storms: each function runs until storm->check, then all it made try ---- */
 
@@ -72,7 +37,7 @@ static void fork_storm(void)
 		pid_t pid = fork();
 
 		if (pid < 0) {
-			nap();
+			storm_nap();
 			continue;
 		}
 		atomic_fetch_add(&storm->made, pid == 0);
@@ -81,9 +46,9 @@ static void fork_storm(void)
 		if (n % 4 || atomic_fetch_add(&storm->waiting, 1) >= MOST_WAITING)
 			_exit(0);
 		while (!storm->check)
-			nap();
+			storm_nap();
 	}
-	attempt();
+	storm_attempt();
 	_exit(0);
 }
 
@@ -91,12 +56,9 @@ static atomic_int staying; /* threads of this process that have not tried yet */
 
 static void *wait_and_try(void *arg)
 {
-	(void)arg;
-	while (!storm->check)
-		nap();
-	attempt();
+	storm_wait_and_attempt();
 	atomic_fetch_sub(&staying, 1);
-	return NULL;
+	return arg;
 }
 
 static void *leave(void *arg)
@@ -118,14 +80,14 @@ static void *make_threads(void *arg)
 		atomic_fetch_add(&staying, stays);
 		if (pthread_create(&thread, &small, stays ? wait_and_try : leave, NULL)) {
 			atomic_fetch_sub(&staying, stays);
-			nap();
+			storm_nap();
 			continue;
 		}
 		atomic_fetch_add(&storm->made, 1);
 		if (!stays)
 			pthread_join(thread, NULL);
 	}
-	attempt();
+	storm_attempt();
 	return NULL;
 }
 
@@ -139,8 +101,8 @@ static void thread_storm(void)
 	for (size_t n = 0; n < 2; n++)
 		pthread_join(threads[n], NULL);
 	while (staying)
-		nap();
-	attempt();
+		storm_nap();
+	storm_attempt();
 	_exit(0);
 }
 
@@ -160,7 +122,7 @@ static void exec_storm(void)
 
 	atomic_fetch_add(&storm->made, 1);
 	if (storm->check) {
-		attempt();
+		storm_attempt();
 		_exit(0);
 	}
 	if (pthread_create(&thread, NULL, execute, NULL))
@@ -171,108 +133,27 @@ static void exec_storm(void)
 
 /* ---- what happens to them ---- */
 
-static uint64_t cgroup_id(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	return st.st_ino;
-}
-
-static void cgroup_of(const char *path, int slot)
-{
-	uint64_t id = cgroup_id(path), tag = (uint64_t)(slot + 1);
-	int map = bpf_map__fd(lsm->maps.cgroup_tags);
-
-	if (slot == NOBODY)
-		bpf_map_delete_elem(map, &id);
-	else
-		assert_int_equal(bpf_map_update_elem(map, &id, &tag, BPF_ANY), 0);
-}
-
-/* As the loader does; `left`: a slot that lost a cgroup, or NOBODY. */
-static void tag_running(int left)
-{
-	uint32_t zero = 0, slot = (uint32_t)(left + 1);
-	char sink[64];
-	int fd;
-
-	assert_int_equal(
-		bpf_map_update_elem(bpf_map__fd(lsm->maps.tagger_knobs), &zero, &slot, BPF_ANY), 0);
-	fd = bpf_iter_create(bpf_link__fd(lsm->links.tag_tasks));
-	assert_true(fd >= 0);
-	while (read(fd, sink, sizeof(sink)) > 0)
-		;
-	close(fd);
-}
-
-static void move(pid_t pid, const char *cgroup)
-{
-	char path[128], text[16];
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	snprintf(text, sizeof(text), "%d", pid);
-	lsm_write_file(path, text); /* it may be gone */
-}
-
-/* Those of one cgroup to another, until it is empty. */
-static void move_all(const char *from, const char *to)
-{
-	char path[128];
-	int left, pid, tries = 0;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", from);
-	do {
-		FILE *f = fopen(path, "re");
-
-		assert_non_null(f);
-		for (left = 0; fscanf(f, "%d", &pid) == 1; left++)
-			move(pid, to);
-		fclose(f);
-	} while (left && ++tries < 1000);
-	assert_int_equal(left, 0);
-}
-
-static void become_members(void)
-{
-	cgroup_of(START, GROUP_A);
-	tag_running(NOBODY);
-}
-
 static void are_moved(void)
 {
-	move_all(START, MEMBERS);
+	storm_move_all(START, MEMBERS);
 }
 
 static void are_reloaded(void)
 {
 	for (int n = 0; n < 20; n++) {
-		cgroup_of(START, GROUP_A);
-		tag_running(NOBODY);
-		cgroup_of(START, NOBODY);
-		tag_running(GROUP_A);
+		storm_cgroup_of(START, GROUP_A);
+		storm_tag_running(NOBODY);
+		storm_cgroup_of(START, NOBODY);
+		storm_tag_running(GROUP_A);
 	}
-	become_members();
+	storm_become_members();
 }
 
 static void are_moved_about(void)
 {
-	move_all(START, OTHERS);
-	move_all(OTHERS, START);
-	move_all(START, MEMBERS);
-}
-
-static void start(void (*fn)(void))
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid)
-		return;
-	alarm(60);
-	if (lsm_write_file(START "/cgroup.procs", "0"))
-		_exit(1);
-	fn();
+	storm_move_all(START, OTHERS);
+	storm_move_all(OTHERS, START);
+	storm_move_all(START, MEMBERS);
 }
 
 static void run(const char *name, void (*fn)(void), void (*happens)(void), int rounds)
@@ -280,18 +161,14 @@ static void run(const char *name, void (*fn)(void), void (*happens)(void), int r
 	int tried = 0, made = 0;
 
 	for (int round = 0; round < rounds; round++) {
-		memset(storm, 0, sizeof(*storm));
-		storm->target = getpid();
-		cgroup_of(START, NOBODY);
+		storm_begin();
 		for (int n = 0; n < STORMS; n++)
-			start(fn);
+			storm_start(fn);
 		/* each round at another moment of theirs */
 		usleep((useconds_t)(30000 + round * 3700));
 		assert_int_equal(storm->denied + storm->passed, 0);
 		happens();
-		storm->check = 1;
-		while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-			;
+		storm_end();
 		if (storm->passed || storm->other || storm->denied < STORMS)
 			print_message("# %s, round %d: %d denied, %d passed, %d failed otherwise\n",
 				      name, round, storm->denied, storm->passed, storm->other);
@@ -306,7 +183,7 @@ static void run(const char *name, void (*fn)(void), void (*happens)(void), int r
 static void forks_while_policy_loads(void **state)
 {
 	(void)state;
-	run("forks, load", fork_storm, become_members, ROUNDS);
+	run("forks, load", fork_storm, storm_become_members, ROUNDS);
 }
 
 static void forks_while_moved(void **state)
@@ -324,7 +201,7 @@ static void forks_while_reloaded(void **state)
 static void threads_while_policy_loads(void **state)
 {
 	(void)state;
-	run("threads, load", thread_storm, become_members, ROUNDS);
+	run("threads, load", thread_storm, storm_become_members, ROUNDS);
 }
 
 static void threads_while_moved(void **state)
@@ -342,7 +219,7 @@ static void threads_while_moved_about(void **state)
 static void execs_while_policy_loads(void **state)
 {
 	(void)state;
-	run("execs, load", exec_storm, become_members, ROUNDS);
+	run("execs, load", exec_storm, storm_become_members, ROUNDS);
 }
 
 static void execs_while_moved(void **state)
@@ -389,14 +266,14 @@ static pid_t in(const char *cgroup, bool with_thread)
 	if (!pid) {
 		alarm(60);
 		while (!storm->check)
-			nap();
+			storm_nap();
 		if (with_thread)
 			pthread_create(&thread, NULL, reach_both, NULL);
 		atomic_fetch_add(&storm->made, 1);
 		for (;;)
 			pause();
 	}
-	move(pid, cgroup);
+	storm_move(pid, cgroup);
 	return pid;
 }
 
@@ -407,15 +284,15 @@ static void threads_have_their_process_groups(void **state)
 	int r[2];
 
 	(void)state;
-	memset(storm, 0, sizeof(*storm));
+	storm_begin();
 	assert_int_equal(pipe(two.go) || pipe(two.done), 0);
 	two.fellow = in(MEMBERS, false);
 	two.former = in(OTHERS, false);
 	pid = in(OTHERS, true);
 	storm->check = 1;
 	while (storm->made < 3)
-		nap();
-	move(pid, MEMBERS);
+		storm_nap();
+	storm_move(pid, MEMBERS);
 	assert_int_equal(write(two.go[1], "x", 1), 1);
 	assert_int_equal(read(two.done[0], r, sizeof(r)), sizeof(r));
 	lsm_kill(pid);
@@ -438,127 +315,19 @@ static void other_hierarchies_dont_matter(void **state)
 		skip();
 	}
 	mkdir("/tmp/race-v1/x", 0755);
-	memset(storm, 0, sizeof(*storm));
-	storm->target = getpid();
+	storm_begin();
 	pid = fork();
 	if (!pid) {
-		wait_and_try(NULL);
+		storm_wait_and_attempt();
 		_exit(0);
 	}
-	move(pid, MEMBERS);
-	move(pid, "/tmp/race-v1/x");
+	storm_move(pid, MEMBERS);
+	storm_move(pid, "/tmp/race-v1/x");
 	storm->check = 1;
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	rmdir("/tmp/race-v1/x");
 	umount(v1);
 	assert_int_equal(storm->denied, 1);
-}
-
-/* ---- nothing is left of the dead ---- */
-
-static int keys(const struct bpf_map *map)
-{
-	uint64_t key = 0, next = 0; /* the larger of the two kinds */
-	int n = 0, r;
-
-	for (r = bpf_map_get_next_key(bpf_map__fd(map), NULL, &next); !r;
-	     r = bpf_map_get_next_key(bpf_map__fd(map), &key, &next)) {
-		key = next;
-		n++;
-	}
-	return n;
-}
-
-static pid_t brief(void)
-{
-	pid_t pid = vfork();
-
-	if (!pid)
-		_exit(0);
-	return pid;
-}
-
-static pid_t brief_with_object(void)
-{
-	pid_t pid = fork();
-	int id;
-
-	if (pid)
-		return pid;
-	id = shmget(IPC_PRIVATE, 4096, 0600);
-	shmctl(id, IPC_RMID, NULL);
-	_exit(id < 0);
-}
-
-static int short_lives(void *arg)
-{
-	time_t end = time(NULL) + ENOUGH_SECONDS;
-
-	(void)arg;
-	alarm(ENOUGH_SECONDS + 60);
-	for (unsigned n = 0; n < 50000 && time(NULL) < end; n++) {
-		pid_t pid = n % 8 ? brief() : brief_with_object();
-
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-			return 1;
-		atomic_fetch_add(&storm->made, 1);
-	}
-	return 0;
-}
-
-static void nothing_is_left(void **state)
-{
-	siginfo_t ended;
-	pid_t pids[2];
-
-	(void)state;
-	memset(storm, 0, sizeof(*storm));
-	assert_int_equal(keys(lsm->maps.tgid_tags), 0);
-	for (int n = 0; n < 2; n++)
-		pids[n] = lsm_start(GROUP_A, short_lives, NULL);
-	do {
-		tag_running(NOBODY); /* must not tag the dead */
-		usleep(50000);
-		ended.si_pid = 0;
-		waitid(P_PID, (id_t)pids[0], &ended, WEXITED | WNOWAIT | WNOHANG);
-	} while (!ended.si_pid);
-	for (int n = 0; n < 2; n++)
-		assert_int_equal(lsm_end(pids[n]), 0);
-	print_message("# %d lived and died\n", storm->made);
-	assert_int_equal(keys(lsm->maps.tgid_tags), 0);
-	assert_int_equal(keys(lsm->maps.object_tags), 0);
-}
-
-static int up(void **state)
-{
-	char text[16];
-	int r = lsm_up(state);
-
-	if (r)
-		return r;
-	storm_fd = memfd_create("storm", 0);
-	if (storm_fd < 0 || ftruncate(storm_fd, sizeof(*storm)))
-		return -1;
-	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED, storm_fd, 0);
-	if (storm == MAP_FAILED)
-		return -1;
-	/* Numbers go round: children have lower ones than their parents. */
-	snprintf(text, sizeof(text), "%d", PID_MAX);
-	if (lsm_write_file("/proc/sys/kernel/pid_max", text) || prctl(PR_SET_CHILD_SUBREAPER, 1))
-		return -1;
-	for (int slot = GROUP_A; slot <= GROUP_B; slot++) {
-		lsm_confine((uint32_t)slot, 1u << ULSP_REACH_SIGNAL, 0, 0);
-		lsm_mode((uint32_t)slot, ULSP_MODE_ENFORCE);
-	}
-	mkdir(CGROUPS, 0755);
-	if (mount("none", CGROUPS, "cgroup2", 0, NULL))
-		return -1;
-	mkdir(START, 0755);
-	mkdir(MEMBERS, 0755);
-	mkdir(OTHERS, 0755);
-	cgroup_of(MEMBERS, GROUP_A);
-	cgroup_of(OTHERS, GROUP_B);
-	return 0;
 }
 
 int main(int argc, char **argv)
@@ -575,7 +344,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(execs_while_policy_loads),
 		cmocka_unit_test(execs_while_moved),
 		cmocka_unit_test(execs_while_reloaded),
-		cmocka_unit_test(nothing_is_left),
 	};
 
 	if (argc == 2 && !strcmp(argv[0], "exec-storm")) {
@@ -583,5 +351,5 @@ int main(int argc, char **argv)
 		storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED, storm_fd, 0);
 		exec_storm();
 	}
-	return cmocka_run_group_tests(tests, up, lsm_down);
+	return cmocka_run_group_tests(tests, storm_up, lsm_down);
 }
