@@ -32,7 +32,8 @@ struct sock_state {
 	__u8 owned;	    /* the fields about the process are filled */
 	__u8 bind_pending;  /* bound to port 0: post_bind judges */
 	__u8 v6only;	    /* of that bind */
-	__u8 reserved[3];
+	__u8 reserved;
+	__u16 refused; /* errno of a held connection that was refused, until it is told */
 };
 
 /* A connection that waits for a group's ULSP: its SYN is held back. */

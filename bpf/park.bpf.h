@@ -44,8 +44,11 @@ static __always_inline struct park *park_of(struct bpf_sock *sk, int make)
 /* What an earlier connect of the socket left. */
 static __always_inline void unpark(struct bpf_sock *sk)
 {
+	struct sock_state *s = sk ? bpf_sk_storage_get(&socks, sk, NULL, 0) : NULL;
 	struct park *p = sk ? park_of(sk, 0) : NULL;
 
+	if (s)
+		s->refused = 0;
 	if (!p)
 		return;
 	hold_end(&p->ev);
@@ -182,6 +185,7 @@ static __always_inline int parked_syn(struct __sk_buff *skb, struct bpf_sock *sk
 static __always_inline void parked_end(struct bpf_sock_ops *ctx, struct bpf_sock *sk, int connected)
 {
 	struct park *p = park_of(sk, 0);
+	struct sock_state *s;
 	struct event *ev;
 
 	if (!p)
@@ -199,7 +203,9 @@ static __always_inline void parked_end(struct bpf_sock_ops *ctx, struct bpf_sock
 	if (p->generation != knobs.generation)
 		ev->rule = NO_RECORD;
 	ev->flags |= ULSP_MSG_NO_TASK;
-	finish(ctx, ev, bpf_sk_storage_get(&socks, sk, NULL, 0));
+	s = bpf_sk_storage_get(&socks, sk, NULL, 0);
+	if (finish(ctx, ev, s) && s)
+		s->refused = -ev->error;
 }
 
 #endif

@@ -22,6 +22,8 @@ const struct hook hooks[HOOK_COUNT] = {
 	[HOOK_SENDMSG6] = {"sendmsg6", "ulsp_sendmsg6", BPF_CGROUP_UDP6_SENDMSG, POL_NEED_SENDTO},
 	[HOOK_SOCKOPS] = {"sockops", "ulsp_sockops", BPF_CGROUP_SOCK_OPS,
 			  POL_NEED_LISTEN | POL_NEED_HOLD},
+	[HOOK_GETSOCKOPT] = {"getsockopt", "ulsp_getsockopt", BPF_CGROUP_GETSOCKOPT,
+			     POL_NEED_HOLD},
 	[HOOK_INGRESS] = {"ingress", "ulsp_ingress", BPF_CGROUP_INET_INGRESS,
 			  POL_NEED_INGRESS | POL_NEED_LISTEN | POL_NEED_RECVFROM},
 	[HOOK_EGRESS] = {"egress", "ulsp_egress", BPF_CGROUP_INET_EGRESS,

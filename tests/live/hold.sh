@@ -74,6 +74,7 @@ is "any other is EHOSTUNREACH" EHOSTUNREACH "$(errno_of "$(how 127.0.0.1 7005)")
 is "IPv6 has EACCES" EACCES "$(errno_of "$(how ::1 7005)")"
 is "without blocking" "EINPROGRESS EALREADY ok" "$(errno_of "$(how 127.0.0.1 7001 n)")"
 is "refused without blocking" "EINPROGRESS EALREADY ECONNREFUSED" "$(errno_of "$(how 127.0.0.1 7002 n)")"
+is "any errno without blocking" "EINPROGRESS EALREADY EACCES" "$(errno_of "$(how 127.0.0.1 7005 n)")"
 out=$(how 127.0.0.1 7006)
 is "nobody answers: the fail mode" EHOSTUNREACH "$(errno_of "$out")"
 within "at the deadline" 290 950 "$out"
