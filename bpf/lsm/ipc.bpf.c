@@ -175,15 +175,12 @@ SEC("lsm/ipc_permission")
 int BPF_PROG(lsm_ipc, struct kern_ipc_perm *perm, short flag, int ret)
 {
 	struct task_struct *me = bpf_get_current_task_btf();
-	__u64 mine, theirs;
 
 	if (ret)
 		return ret;
-	mine = tag_of(me);
-	theirs = object_tag(perm);
-	if (mine == theirs || !receives(me))
+	if (!receives(me))
 		return 0;
-	return reach(mine, theirs, ULSP_REACH_IPC, 0);
+	return reach(tag_of(me), object_tag(perm), ULSP_REACH_IPC, 0);
 }
 
 /* Who waits since before it was tagged: a sender hands it the message. */

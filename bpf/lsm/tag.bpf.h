@@ -13,11 +13,20 @@
 
 enum { EPERM = 1, ENOMEM = 12 };
 
+/*
+ * Most processes and sockets have no BPF storage at all, ours or others': a look at the pointer
+ * spares them the helper.
+ */
+static __always_inline int has_storage(const struct task_struct *leader)
+{
+	return leader && leader->bpf_storage;
+}
+
 static __always_inline struct ulsp_task_tag *task_tag(struct task_struct *task)
 {
 	struct task_struct *leader = task->group_leader;
 
-	if (!leader)
+	if (!has_storage(leader))
 		return NULL;
 	return bpf_task_storage_get(&task_tags, leader, NULL, 0);
 }
@@ -34,11 +43,20 @@ static __always_inline __u64 my_tag(void)
 	return tag_of(bpf_get_current_task_btf());
 }
 
+/* Current has no tag, and that is seen at once; 0: look closer. */
+static __always_inline int untagged(void)
+{
+	return !has_storage(bpf_get_current_task_btf()->group_leader);
+}
+
 /* Fails open for a socket made before its process was tagged: 0. */
 static __always_inline __u64 sock_tag(struct sock *sk)
 {
-	__u64 *tag = bpf_sk_storage_get(&sk_tags, sk, NULL, 0);
+	__u64 *tag;
 
+	if (!sk->sk_bpf_storage)
+		return 0;
+	tag = bpf_sk_storage_get(&sk_tags, sk, NULL, 0);
 	return tag ? *tag : 0;
 }
 
