@@ -5,7 +5,7 @@
  * terminal.
  *
  * This is what keeps it in its cgroup: cgroup.procs, cgroup.threads and
- * cgroup.kill are files, and the only other way is CLONE_INTO_CGROUP.
+ * cgroup.kill are files, and the only other way is CLONE_INTO_CGROUP (tag.bpf.c).
  */
 #include "vmlinux.h"
 
@@ -13,7 +13,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "channel.bpf.h"
+#include "passing.bpf.h"
 #include "places.bpf.h"
+#include "proc.bpf.h"
 
 enum {
 	READABLE = 0x1, /* FMODE_READ */
@@ -22,16 +25,14 @@ enum {
 	PUSH_INPUT = 0x5412,  /* TIOCSTI */
 	PASTE_INPUT = 0x541c, /* TIOCLINUX */
 };
-#define INTO_CGROUP 0x200000000ull /* CLONE_INTO_CGROUP */
 
-static __always_inline int hold(struct file *file)
+static __always_inline int hold(struct file *file, struct inode *inode, __u64 magic)
 {
-	struct inode *inode = file->f_inode;
 	__u64 mine;
 	int kind;
 
 	/* Pins are read too: iterators act when they are. */
-	if (!(file->f_mode & WRITABLE) && inode->i_sb->s_magic != MAGIC_BPF)
+	if (!(file->f_mode & WRITABLE) && magic != MAGIC_BPF)
 		return 0;
 	mine = my_tag();
 	if (!mine || (inode->i_mode & KIND) == DIRECTORY)
@@ -42,20 +43,33 @@ static __always_inline int hold(struct file *file)
 	return kind == PLACE_FREE ? 0 : forbid(mine, kind);
 }
 
+/* One program for all that judge an open: who is in no group pays most for its being called. */
 SEC("lsm/file_open")
 int BPF_PROG(lsm_file_open, struct file *file, int ret)
 {
+	struct inode *inode;
+	__u64 magic;
+
 	if (ret)
 		return ret;
-	return hold(file);
+	inode = file->f_inode;
+	magic = inode->i_sb->s_magic;
+	ret = channel_open(inode, magic);
+	if (!ret)
+		ret = proc_open(inode, magic);
+	return ret ? ret : hold(file, inode, magic);
 }
 
 SEC("lsm/file_receive")
 int BPF_PROG(lsm_file_receive, struct file *file, int ret)
 {
+	struct inode *inode;
+
 	if (ret)
 		return ret;
-	return hold(file);
+	inode = file->f_inode;
+	ret = hold(file, inode, inode->i_sb->s_magic);
+	return ret ? ret : passed(file);
 }
 
 /* For what was open before its process was a member.  Every read and write comes here. */
@@ -68,9 +82,9 @@ int BPF_PROG(lsm_file_write, struct file *file, int mask, int ret)
 
 	if (ret)
 		return ret;
-	if (!(mask & MAY_WRITE))
+	if (!(mask & MAY_WRITE) || untagged())
 		return 0;
-	/* Most files leave before the task is looked at. */
+	/* Most files leave before the tag is looked up. */
 	inode = file->f_inode;
 	if (filesystem_kind(inode) == PLACE_FREE && (inode->i_mode & KIND) != CHARACTERS)
 		return 0;
@@ -79,16 +93,6 @@ int BPF_PROG(lsm_file_write, struct file *file, int mask, int ret)
 		return 0;
 	kind = write_kind(inode, mine);
 	return kind == PLACE_FREE ? 0 : forbid(mine, kind);
-}
-
-SEC("lsm/task_alloc")
-int BPF_PROG(lsm_clone_into, struct task_struct *task, unsigned long clone_flags, int ret)
-{
-	if (ret)
-		return ret;
-	if (!(clone_flags & INTO_CGROUP))
-		return 0;
-	return forbid(my_tag(), ULSP_REACH_ESCAPE);
 }
 
 static __always_inline int push(unsigned int cmd)

@@ -114,25 +114,52 @@ int BPF_PROG(lsm_setsockopt, struct socket *sock, int level, int optname, int re
 
 /* ---- tags ---- */
 
+/*
+ * Sockets of members by executable that no group's cgroup has: programs on the root cgroup judge
+ * them by this (knobs.by_exec).  Their creation was judged before, by nobody.
+ */
+static __always_inline int mark_by_exec(struct sock *sk, struct task_struct *task, __u64 exec)
+{
+	__u64 by_cgroup, only = 0;
+	int full = 0;
+	__u32 at;
+
+	if (!exec)
+		return 0;
+	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	for (at = 0; at < ULSP_TAG_SLOTS; at++)
+		if (!tag_has(by_cgroup, tag_slot(exec, at)))
+			only = tag_with(only, tag_slot(exec, at), &full);
+	if (only && !bpf_sk_storage_get(&sk_exec, sk, &only, BPF_SK_STORAGE_GET_F_CREATE))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Out of memory: the socket isn't made, rather than made without its tag or its policy. */
 SEC("lsm/socket_post_create")
 int BPF_PROG(lsm_socket_post_create, struct socket *sock, int family, int type, int protocol,
 	     int kern, int ret)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct ulsp_task_tag *mine;
 	struct sock *sk;
-	__u64 mine;
 
 	if (ret)
 		return ret;
 	/* The kernel's own are nobody's, except MPTCP's subflows: TCP made in its caller's name. */
 	if (kern && protocol != IPPROTO_TCP)
 		return 0;
-	mine = my_tag();
+	mine = task_tag(task);
 	if (!mine)
 		return 0;
 	sk = sock->sk;
 	if (!sk)
 		return 0;
-	return sock_set_tag(sk, mine) ? -ENOMEM : 0;
+	if (mine->all && sock_set_tag(sk, mine->all))
+		return -ENOMEM;
+	if (!kern && mark_by_exec(sk, task, mine->exec))
+		return -ENOMEM;
+	return 0;
 }
 
 static __always_inline int adopt(struct socket *sock)

@@ -16,7 +16,8 @@
 
 #include "reach.bpf.h"
 
-#define CLONE_THREAD 0x00010000
+#define CLONE_THREAD	  0x00010000
+#define CLONE_INTO_CGROUP 0x200000000ull
 
 static __always_inline __u64 exec_tag(struct file *file)
 {
@@ -133,10 +134,12 @@ int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags
 
 	if (ret)
 		return ret;
-	if (clone_flags & CLONE_THREAD)
-		return 0;
 	mine = task_tag(bpf_get_current_task_btf());
 	if (!mine || !mine->all)
+		return 0;
+	if (clone_flags & CLONE_INTO_CGROUP && forbid(mine->all, ULSP_REACH_ESCAPE))
+		return -EPERM;
+	if (clone_flags & CLONE_THREAD)
 		return 0;
 	/* A child that can't be tagged isn't born. */
 	if (set_tag(task, mine))
@@ -170,7 +173,7 @@ int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(tag_exit, struct task_struct *task)
 {
-	if (!BPF_CORE_READ(task, signal, live.counter) && tag_of(task))
+	if (tag_of(task) && !BPF_CORE_READ(task, signal, live.counter))
 		set_tgid(task, 0);
 	return 0;
 }
@@ -245,39 +248,6 @@ int BPF_PROG(tag_exec, struct task_struct *task)
 		return 0;
 	set_tag(task, &tag);
 	set_tgid(task, tag.all);
-	return 0;
-}
-
-/*
- * Sockets of members by executable that no group's cgroup has: programs on the root cgroup judge
- * them by this (knobs.by_exec).  Their creation was judged before, by nobody.
- */
-SEC("lsm/socket_post_create")
-int BPF_PROG(lsm_exec_socket, struct socket *sock, int family, int type, int protocol, int kern,
-	     int ret)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct ulsp_task_tag *mine;
-	__u64 by_cgroup, only = 0;
-	struct sock *sk;
-	int full = 0;
-	__u32 at;
-
-	if (ret)
-		return ret;
-	mine = kern ? NULL : task_tag(task);
-	if (!mine || !mine->exec)
-		return 0;
-	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
-	for (at = 0; at < ULSP_TAG_SLOTS; at++)
-		if (!tag_has(by_cgroup, tag_slot(mine->exec, at)))
-			only = tag_with(only, tag_slot(mine->exec, at), &full);
-	sk = sock->sk;
-	if (!only || !sk)
-		return 0;
-	/* Out of memory: the socket isn't made, rather than made without its policy. */
-	if (!bpf_sk_storage_get(&sk_exec, sk, &only, BPF_SK_STORAGE_GET_F_CREATE))
-		return -ENOMEM;
 	return 0;
 }
 

@@ -11,11 +11,8 @@
  * descriptors (kind UNIX) or by /proc/PID/fd (kind PTRACE).  Opening is what is
  * judged: a file's removal and its size (unlink, truncate, stat) are not.
  */
-#include "vmlinux.h"
-
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
+#ifndef CHANNEL_BPF_H
+#define CHANNEL_BPF_H
 
 #include "reach.bpf.h"
 
@@ -37,44 +34,25 @@ struct {
 	__type(value, __u32);
 } shm_devs __weak SEC(".maps");
 
-/* Which of the kinds is a regular file on it; 0: none. */
-static __always_inline __u32 lasting_kind(const struct inode *inode)
+/* Which of the kinds is a regular file, by its filesystem; 0: none. */
+static __always_inline __u32 lasting_kind(const struct inode *inode, __u64 magic)
 {
-	const struct super_block *sb = inode->i_sb;
 	__u32 dev;
 
-	if ((inode->i_mode & IFMT) != IFREG)
-		return 0;
-	if (sb->s_magic == MQUEUE_MAGIC)
+	if (magic == MQUEUE_MAGIC)
 		return ULSP_REACH_IPC;
-	if (sb->s_magic != TMPFS_MAGIC)
+	if (magic != TMPFS_MAGIC)
 		return 0;
-	dev = sb->s_dev;
+	dev = inode->i_sb->s_dev;
 	return bpf_map_lookup_elem(&shm_devs, &dev) ? ULSP_REACH_SHM : 0;
 }
 
-/* A new file gets its name: the only hook that sees queues and files without a name being made. */
-SEC("lsm/d_instantiate")
-int BPF_PROG(lsm_file_made, struct dentry *dentry, struct inode *inode)
-{
-	__u64 mine;
-
-	if (!inode || !lasting_kind(inode))
-		return 0;
-	mine = my_tag();
-	if (!mine || inode->i_nlink > 1) /* another name of an old file */
-		return 0;
-	/* Fails closed: without a tag it is outside's, and its maker can't open it. */
-	bpf_inode_storage_get(&inode_tags, inode, &mine, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	return 0;
-}
-
-static __always_inline int open_fifo(struct inode *inode)
+static __always_inline int open_fifo(struct inode *inode, __u64 magic)
 {
 	__u64 mine, *tag;
 
 	/* Unnamed pipes, by /proc/self/fd or /dev/stdout, are had already. */
-	if (inode->i_sb->s_magic == PIPEFS_MAGIC)
+	if (magic == PIPEFS_MAGIC)
 		return 0;
 	mine = my_tag();
 	tag = bpf_inode_storage_get(&inode_tags, inode, NULL, 0);
@@ -91,19 +69,15 @@ static __always_inline int open_fifo(struct inode *inode)
 	return 0;
 }
 
-SEC("lsm/file_open")
-int BPF_PROG(lsm_channel_open, struct file *file, int ret)
+/* `magic`: its filesystem. */
+static __always_inline int channel_open(struct inode *inode, __u64 magic)
 {
-	struct inode *inode;
+	__u32 format = inode->i_mode & IFMT, kind;
 	__u64 mine, *tag;
-	__u32 kind;
 
-	if (ret)
-		return ret;
-	inode = file->f_inode;
-	if ((inode->i_mode & IFMT) == IFIFO)
-		return open_fifo(inode);
-	kind = lasting_kind(inode);
+	if (format == IFIFO)
+		return open_fifo(inode, magic);
+	kind = format == IFREG ? lasting_kind(inode, magic) : 0;
 	if (!kind)
 		return 0;
 	mine = my_tag();
@@ -111,21 +85,4 @@ int BPF_PROG(lsm_channel_open, struct file *file, int ret)
 	return reach(mine, tag ? *tag : 0, kind, 0);
 }
 
-/*
- * Two that open a FIFO at once both see that nobody has it open; the second made it its own, so
- * the first is turned away.  Before 6.9 there is no such hook, and that race is open.
- */
-SEC("?lsm/file_post_open")
-int BPF_PROG(lsm_fifo_opened, struct file *file, int mask, int ret)
-{
-	struct inode *inode;
-	__u64 *tag;
-
-	if (ret)
-		return ret;
-	inode = file->f_inode;
-	if ((inode->i_mode & IFMT) != IFIFO || inode->i_sb->s_magic == PIPEFS_MAGIC)
-		return 0;
-	tag = bpf_inode_storage_get(&inode_tags, inode, NULL, 0);
-	return reach(my_tag(), tag ? *tag : 0, ULSP_REACH_FIFO, 0);
-}
+#endif

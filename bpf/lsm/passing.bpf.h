@@ -6,11 +6,8 @@
  * denied SCM_RIGHTS is a successful recvmsg with MSG_CTRUNC and without it.
  * pidfds need nothing: what is done by them is judged when it is done.
  */
-#include "vmlinux.h"
-
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
+#ifndef PASSING_BPF_H
+#define PASSING_BPF_H
 
 #include "socket.bpf.h"
 
@@ -29,16 +26,12 @@ static __always_inline int is_bpf(const struct file *file)
 	return head[0] == 'b' && head[1] == 'p' && head[2] == 'f';
 }
 
-SEC("lsm/file_receive")
-int BPF_PROG(lsm_receive, struct file *file, int ret)
+static __always_inline int passed(struct file *file)
 {
+	__u64 mine = my_tag();
 	struct socket *sock;
 	struct sock *sk;
-	__u64 mine;
 
-	if (ret)
-		return ret;
-	mine = my_tag();
 	sock = bpf_sock_from_file(file);
 	if (!sock)
 		return mine && is_bpf(file) ? forbid(mine, ULSP_REACH_GUARD) : 0;
@@ -47,3 +40,5 @@ int BPF_PROG(lsm_receive, struct file *file, int ret)
 		return 0;
 	return reach(mine, sock_tag(sk), ULSP_REACH_UNIX, 0);
 }
+
+#endif
