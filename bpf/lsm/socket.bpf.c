@@ -126,7 +126,7 @@ static __always_inline int mark_by_exec(struct sock *sk, struct task_struct *tas
 
 	if (!exec)
 		return 0;
-	by_cgroup = cgroup_tag(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	by_cgroup = cgroup_tag(task->cgroups->dfl_cgrp);
 	for (at = 0; at < ULSP_TAG_SLOTS; at++)
 		if (!tag_has(by_cgroup, tag_slot(exec, at)))
 			only = tag_with(only, tag_slot(exec, at), &full);

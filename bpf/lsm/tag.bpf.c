@@ -26,8 +26,8 @@ static __always_inline __u64 exec_tag(struct file *file)
 
 	if (!file)
 		return 0;
-	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
-	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	key.ino = file->f_inode->i_ino;
+	key.dev = file->f_inode->i_sb->s_dev;
 	tag = bpf_map_lookup_elem(&exec_tags, &key);
 	return tag ? *tag : 0;
 }
@@ -98,9 +98,8 @@ static __always_inline void add_given(struct task_struct *task, struct ulsp_task
 	int full = 0;
 
 	if (mm)
-		tag->exec = tag_union(tag->exec, exec_tag(BPF_CORE_READ(mm, exe_file)), &full);
-	tag->all = tag_union(tag->all,
-			     given_by_cgroup(task, BPF_CORE_READ(task, cgroups, dfl_cgrp)), &full);
+		tag->exec = tag_union(tag->exec, exec_tag(mm->exe_file), &full);
+	tag->all = tag_union(tag->all, given_by_cgroup(task, task->cgroups->dfl_cgrp), &full);
 	tag->all = tag_union(tag->all, tag->exec, &full);
 }
 

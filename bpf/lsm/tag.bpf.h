@@ -65,20 +65,22 @@ enum { CGROUP_DEPTH = 32 }; /* deeper ones are not seen */
 
 static __always_inline __u64 cgroup_tag(const struct cgroup *cgroup)
 {
-	int level = BPF_CORE_READ(cgroup, level), up;
+	int up;
 
 	for (up = 0; up < CGROUP_DEPTH; up++) {
+		const struct cgroup_subsys_state *parent;
 		__u64 id, *tag;
 
-		if (level - up < 0)
+		if (!cgroup)
 			break;
-		id = BPF_CORE_READ(cgroup, kn, id);
+		id = cgroup->kn->id;
 		tag = bpf_map_lookup_elem(&cgroup_tags, &id);
 		if (tag)
 			return *tag;
-		cgroup = (void *)BPF_CORE_READ(cgroup, self.parent, cgroup);
-		if (!cgroup)
+		parent = cgroup->self.parent;
+		if (!parent)
 			break;
+		cgroup = parent->cgroup;
 	}
 	return 0;
 }
