@@ -2,7 +2,8 @@
 /*
  * What the LSM programs add to operations, in instructions of kernel and
  * process: with none attached, for a process of no group while another is
- * isolated, and for a member of an isolated group that reaches its own.
+ * isolated, and for a member of an isolated group that reaches its own; and
+ * what the programs for loopback add to that.
  *
  * For a guest whose time stamp counter counts instructions: bench/lsm.sh.
  */
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -37,7 +39,7 @@
 enum {
 	ROUNDS = 3,
 	TIMES = 51,
-	TIMES_LONG = 9,
+	TIMES_LONG = 41,
 	WARM_UP = 5,
 	WORTH_TELLING = 20,
 	NOISE = 200,
@@ -50,7 +52,8 @@ enum { UNLOADED = -2 /* no group, and no program that it could be in one for */ 
 static const char place[] = "/tmp/bench-lsm", path[] = "/tmp/bench-lsm/file", name[] = "bench-lsm";
 static struct sockaddr_un unix_at = {.sun_family = AF_UNIX};
 static struct sockaddr_in tcp_at = {.sin_family = AF_INET};
-static int unix_listener, tcp_listener, zero, null, file, pair[2];
+static struct sockaddr_in udp_at = {.sin_family = AF_INET};
+static int unix_listener, tcp_listener, udp, zero, null, file, pair[2];
 static pid_t sibling;
 
 static void must(int ok, const char *what)
@@ -128,6 +131,15 @@ static uint64_t op_tcp(void)
 	return connected(AF_INET, tcp_listener, &tcp_at, sizeof(tcp_at));
 }
 
+static uint64_t op_udp(void)
+{
+	char c = 0;
+	uint64_t took = COUNT(sendto(udp, &c, 1, 0, (void *)&udp_at, sizeof(udp_at)));
+
+	must(recv(udp, &c, 1, 0) == 1, "recv");
+	return took;
+}
+
 static uint64_t op_socket(void)
 {
 	return COUNT(close(socket(AF_INET, SOCK_STREAM, 0)));
@@ -195,6 +207,7 @@ static const struct op {
 	{"socket(TCP), close", op_socket, TIMES},
 	{"connect, UNIX stream", op_unix, TIMES},
 	{"connect, TCP, loopback", op_tcp, TIMES},
+	{"sendto 1 byte, UDP", op_udp, TIMES},
 	{"send 1 byte, UNIX", op_send, TIMES},
 	{"recv 1 byte, UNIX", op_receive, TIMES},
 	{"open to read, close", op_open, TIMES},
@@ -205,6 +218,12 @@ static const struct op {
 	{"write 1 byte, a file", op_write_file, TIMES},
 };
 enum { OPS = sizeof(ops) / sizeof(*ops) };
+
+/* By the programs for loopback, too. */
+static int is_judged(const struct op *op)
+{
+	return op->count == op_tcp || op->count == op_udp;
+}
 
 /* ---- one configuration's turn ---- */
 
@@ -237,6 +256,11 @@ static void prepare(void)
 	must(!bind(tcp_listener, (void *)&tcp_at, sizeof(tcp_at)) && !listen(tcp_listener, 8) &&
 		     !getsockname(tcp_listener, (void *)&tcp_at, &length),
 	     "listen on TCP");
+	udp_at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	must(!bind(udp, (void *)&udp_at, sizeof(udp_at)) &&
+		     !getsockname(udp, (void *)&udp_at, &length),
+	     "bind UDP");
 	zero = open("/dev/zero", O_RDONLY);
 	null = open("/dev/null", O_WRONLY);
 	file = open(path, O_RDWR | O_CREAT, 0600);
@@ -265,10 +289,14 @@ static int measure(uint64_t *medians)
 	return 0;
 }
 
-/* Executed anew: a fork costs by what its process has mapped, and ours has the object's maps. */
+/*
+ * Executed anew: a fork costs by what its process has mapped, and ours has the object's maps; and
+ * by where it is mapped.
+ */
 static int measure_alone(void *arg)
 {
 	(void)arg;
+	must(personality(ADDR_NO_RANDOMIZE) >= 0, "personality");
 	execl("/proc/self/exe", "lsm", "measure", (char *)NULL);
 	return errno;
 }
@@ -292,17 +320,23 @@ static void take_turn(int slot, uint64_t *result)
 /* The counter is of instructions, or nothing below means anything. */
 static void calibrate(void)
 {
-	enum { LOOPS = 1000000, EACH = 2 };
-	struct timespec a, b;
-	uint64_t loops = LOOPS, took;
-	double clock;
+	enum { LOOPS = 1000000, EACH = 2, TRIES = 100, WAIT_US = 100000 };
+	uint64_t took = UINT64_MAX;
+	double clock = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	took = __rdtsc();
-	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(loops) : : "cc");
-	took = __rdtsc() - took;
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	clock = (double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec);
+	/* A guest that has just come up still tests its ciphers, 7.2 for two seconds. */
+	for (int try = 0; try < TRIES && took > LOOPS * EACH * 1.01; try++) {
+		uint64_t loops = LOOPS;
+		struct timespec a, b;
+
+		usleep(WAIT_US);
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		took = __rdtsc();
+		__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(loops) : : "cc");
+		took = __rdtsc() - took;
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		clock = (double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec);
+	}
 	printf("# %d instructions: %llu by the counter, %.0f ns by the clock\n", LOOPS * EACH,
 	       (unsigned long long)took, clock);
 	if (took < LOOPS * EACH || took > LOOPS * EACH * 1.05) {
@@ -311,14 +345,12 @@ static void calibrate(void)
 	}
 }
 
-enum config { UNHOOKED, UNTAGGED, TAGGED, CONFIGS };
+enum config { UNHOOKED, UNTAGGED, TAGGED, UNTAGGED_JUDGED, TAGGED_JUDGED, CONFIGS };
 
-static void table(counts (*taken)[ROUNDS], int shown)
+static void table(counts (*taken)[ROUNDS], int shown, enum config untagged, enum config tagged)
 {
-	printf("%-24s %10s %10s %8s %10s %8s\n", "operation", "unhooked", "untagged", "+", "tagged",
-	       "+");
 	for (int i = 0; i < OPS; i++) {
-		long m[CONFIGS];
+		long m[CONFIGS], more;
 
 		for (int c = 0; c < CONFIGS; c++) {
 			uint64_t rounds[ROUNDS];
@@ -327,10 +359,36 @@ static void table(counts (*taken)[ROUNDS], int shown)
 				rounds[r] = taken[c][r][i];
 			m[c] = (long)median(rounds, (size_t)shown);
 		}
+		if (untagged != UNTAGGED && !is_judged(&ops[i]))
+			continue;
+		more = m[untagged] - m[UNHOOKED];
 		printf("%-24s %10ld %10ld %+8ld %10ld %+8ld%s\n", ops[i].name, m[UNHOOKED],
-		       m[UNTAGGED], m[UNTAGGED] - m[UNHOOKED], m[TAGGED], m[TAGGED] - m[UNHOOKED],
-		       m[UNTAGGED] - m[UNHOOKED] > AIM ? "  more than the aim" : "");
+		       m[untagged], more, m[tagged], m[tagged] - m[UNHOOKED],
+		       more > AIM ? "  more than the aim" : "");
 	}
+}
+
+static void tables(counts (*taken)[ROUNDS], int shown)
+{
+	printf("%-24s %10s %10s %8s %10s %8s\n", "operation", "unhooked", "untagged", "+", "tagged",
+	       "+");
+	table(taken, shown, UNTAGGED, TAGGED);
+	puts("with the programs for loopback:");
+	table(taken, shown, UNTAGGED_JUDGED, TAGGED_JUDGED);
+}
+
+/* As when a group isolates loopback: they are on the root cgroup, and see every process. */
+static void judge_loopback(void)
+{
+	int root = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	must(root >= 0, "/sys/fs/cgroup");
+	lsm->links.loopback_connect4 =
+		bpf_program__attach_cgroup(lsm->progs.loopback_connect4, root);
+	lsm->links.loopback_sendmsg4 =
+		bpf_program__attach_cgroup(lsm->progs.loopback_sendmsg4, root);
+	must(lsm->links.loopback_connect4 && lsm->links.loopback_sendmsg4, "attach for loopback");
+	close(root);
 }
 
 /* Chance adds, never takes away. */
@@ -391,15 +449,20 @@ int main(int argc, char **argv)
 	must(!mount("ramfs", place, "ramfs", 0, NULL), "mount ramfs");
 	printf("# Linux %s\n", host.release);
 	calibrate();
+	/* The first finds nothing cached, and doesn't count. */
+	take_turn(UNLOADED, taken[UNHOOKED][0]);
 	for (int r = 0; r < rounds; r++) {
 		take_turn(UNLOADED, taken[UNHOOKED][r]);
 		must(!lsm_up(NULL), "load");
 		lsm_confine(GROUP_A, ALL_KINDS, 0, 0);
 		take_turn(NOBODY, taken[UNTAGGED][r]);
 		take_turn(GROUP_A, taken[TAGGED][r]);
+		judge_loopback();
+		take_turn(NOBODY, taken[UNTAGGED_JUDGED][r]);
+		take_turn(GROUP_A, taken[TAGGED_JUDGED][r]);
 		lsm_down(NULL);
 	}
-	table(taken, rounds);
+	tables(taken, rounds);
 	if (quick)
 		return 0;
 	must(!lsm_up(NULL), "load");
