@@ -33,7 +33,6 @@ static __always_inline void arrival_send(struct __sk_buff *skb, const struct par
 					 const struct sock_state *s)
 {
 	struct ulsp_parked *out = bpf_ringbuf_reserve(&parked, sizeof(*out), 0);
-	__u32 bytes = skb->len;
 
 	if (!out)
 		return;
@@ -45,10 +44,7 @@ static __always_inline void arrival_send(struct __sk_buff *skb, const struct par
 	out->ifindex = 0;
 	out->holders = 1;
 	out->flags |= ULSP_PARKED_IN;
-	out->bytes = 0;
-	barrier_var(bytes);
-	if (bytes && bytes <= ULSP_SYN_BYTES && !bpf_skb_load_bytes(skb, 0, out->packet, bytes))
-		out->bytes = bytes;
+	put_packet(skb, out);
 	bpf_ringbuf_submit(out, 0);
 }
 

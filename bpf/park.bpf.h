@@ -105,12 +105,23 @@ static __always_inline void put_parked(struct ulsp_parked *out, const struct par
 	out->flags = p->ev.by.flags & DEC_RULE_DOWN_ALLOW ? ULSP_PARKED_ALLOW : 0;
 }
 
+/* All of it, or nothing. */
+static __always_inline void put_packet(struct __sk_buff *skb, struct ulsp_parked *out)
+{
+	__u32 most = skb->len - 1;
+
+	out->bytes = 0;
+	/* Of the value that is used: 6.1 learns nothing of one from another. */
+	barrier_var(most);
+	if (most < ULSP_SYN_BYTES && !bpf_skb_load_bytes(skb, 0, out->packet, most + 1))
+		out->bytes = most + 1;
+}
+
 /* The copy for the daemon; without it the kernel's next SYN finds the verdict. */
 static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk, struct park *p)
 {
 	const struct sock_state *s = bpf_sk_storage_get(&socks, sk, NULL, 0);
 	struct ulsp_parked *out = bpf_ringbuf_reserve(&parked, sizeof(*out), 0);
-	__u32 bytes = skb->len;
 
 	if (!out)
 		return;
@@ -121,10 +132,7 @@ static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk
 	out->mark = skb->mark;
 	out->ifindex = sk->bound_dev_if;
 	out->holders = holders(sk);
-	out->bytes = 0;
-	barrier_var(bytes);
-	if (bytes && bytes <= ULSP_SYN_BYTES && !bpf_skb_load_bytes(skb, 0, out->packet, bytes))
-		out->bytes = bytes;
+	put_packet(skb, out);
 	bpf_ringbuf_submit(out, 0);
 }
 

@@ -19,6 +19,10 @@ enum {
 enum { NO_CALLS = 0x00000010 | 0x00004000 | 0x00200000 };
 enum { COMPAT = 0x2 }; /* TS_COMPAT of thread_info.status: other numbers */
 
+/* 7.x; 6.18 has the other. */
+extern int bpf_task_work_schedule_signal(struct task_struct *task, struct bpf_task_work *work,
+					 void *map__map,
+					 bpf_task_work_callback_t callback) __ksym __weak;
 extern int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *work,
 					      void *map__map, bpf_task_work_callback_t callback,
 					      void *aux__prog) __ksym __weak;
@@ -51,6 +55,15 @@ static __always_inline int in_call(struct task_struct *task)
 static int done(struct bpf_map *map, void *key, void *value)
 {
 	return 0;
+}
+
+static __always_inline int schedule(struct task_struct *task, struct call *c)
+{
+	if (bpf_task_work_schedule_signal)
+		return bpf_task_work_schedule_signal(task, &c->work, &calls, done);
+	if (bpf_task_work_schedule_signal_impl)
+		return bpf_task_work_schedule_signal_impl(task, &c->work, &calls, done, NULL);
+	return -1;
 }
 
 static __always_inline int same(const struct dec_key *a, const struct dec_key *b)
@@ -142,15 +155,14 @@ int restart(struct event *ev)
 	struct flagged f = {.task = task};
 	struct call *c;
 
-	if (!ev || !knobs.restart_flag || !bpf_task_work_schedule_signal_impl || !ev->deadline_ns ||
-	    !in_call(task))
+	if (!ev || !knobs.restart_flag || !ev->deadline_ns || !in_call(task))
 		return 0;
 	c = bpf_map_lookup_elem(&calls, &key);
 	if (!c && !remember(ev, &key))
 		c = bpf_map_lookup_elem(&calls, &key);
 	if (!c)
 		return 0;
-	if (bpf_task_work_schedule_signal_impl(task, &c->work, &calls, done, NULL))
+	if (schedule(task, c))
 		return 0;
 	f.end_ns = bpf_ktime_get_ns() + FLAG_NS;
 	bpf_loop(LOOKS, look, &f, 0);
@@ -178,14 +190,12 @@ int ulsp_calibrate(__u64 *ctx)
 	__u64 end_ns;
 
 	*ctx = 0;
-	if (!bpf_task_work_schedule_signal_impl)
-		return 0;
 	bpf_map_update_elem(&calls, &key, &none, BPF_ANY);
 	c = bpf_map_lookup_elem(&calls, &key);
 	if (!c)
 		return 0;
 	before = flags_of(task);
-	if (bpf_task_work_schedule_signal_impl(task, &c->work, &calls, done, NULL))
+	if (schedule(task, c))
 		return 0;
 	end_ns = bpf_ktime_get_ns() + FLAG_NS;
 	bpf_loop(LOOKS, pass_time, &end_ns, 0);

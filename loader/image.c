@@ -12,6 +12,7 @@
 #include "decide.h"
 #include "image_priv.h"
 #include "pins.h"
+#include "programs.h"
 #include "ulsp.skel.h"
 
 static void scope_object(struct ulsp_bpf **o)
@@ -266,7 +267,7 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 	r = make_table(spec->table, &im->table, e);
 	if (r)
 		return r;
-	o = ulsp_bpf__open();
+	o = programs_open();
 	if (!o)
 		return err_set(e, -errno, "the programs can't be opened: %m");
 	im->knobs = (struct ulsp_knobs){

@@ -18,6 +18,7 @@
 #include "knobs.h"
 #include "pins.h"
 #include "probe.h"
+#include "programs.h"
 #include "ulsp.skel.h"
 
 /* The maps that all groups share: name and where struct instance has the fd. */
@@ -187,7 +188,7 @@ static int adopt(struct instance *i, struct err *e)
 	if (r)
 		return err_set(e, r, "can't remove unfinished pins below %s: %s", i->pin_dir,
 			       strerror(-r));
-	model = ulsp_bpf__open();
+	model = programs_open();
 	if (!model)
 		return err_set(e, -errno, "the programs can't be opened: %m");
 	for (n = 0; !r && n < NSHARED; n++) {
@@ -223,7 +224,7 @@ static int make(struct instance *i, struct err *e)
 	if (!unfinished)
 		return -ENOMEM;
 	bpf_log_begin(&log);
-	model = ulsp_bpf__open();
+	model = programs_open();
 	if (!model)
 		return err_set(e, -errno, "the programs can't be opened: %m");
 	bpf_object__for_each_program(prog, model->obj) bpf_program__set_autoload(prog, false);
@@ -285,40 +286,6 @@ static int monitor_ring(struct instance *i, struct err *e)
 	return r;
 }
 
-/*
- * The flag of a thread by which the kernel looks at what its system call returned, where BPF can
- * set it (6.18): it has no place that all kernels tell, so it is set and seen.  0: none, or not
- * the same each time.
- */
-static uint32_t find_restart_flag(void)
-{
-	enum { TIMES = 8 };
-	struct ulsp_bpf *o = ulsp_bpf__open();
-	struct bpf_program *prog;
-	uint64_t flags = UINT32_MAX;
-	struct bpf_map *map;
-
-	if (!o)
-		return 0;
-	bpf_object__for_each_program(prog, o->obj)
-		bpf_program__set_autoload(prog, prog == o->progs.ulsp_calibrate);
-	bpf_object__for_each_map(map,
-				 o->obj) if (map != o->maps.calls && !bpf_map__is_internal(map))
-		bpf_map__set_autocreate(map, false);
-	if (ulsp_bpf__load(o))
-		flags = 0;
-	for (int i = 0; i < TIMES && flags; i++) {
-		uint64_t seen = 0;
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &seen, .ctx_size_in = sizeof(seen));
-
-		flags &= bpf_prog_test_run_opts(bpf_program__fd(o->progs.ulsp_calibrate), &opts)
-				 ? 0
-				 : seen;
-	}
-	ulsp_bpf__destroy(o);
-	return flags & (flags - 1) ? 0 : (uint32_t)flags;
-}
-
 /* NULL and errno. */
 static void *map_in(int fd, size_t bytes, int prot)
 {
@@ -352,7 +319,7 @@ int instance_open(const char *name, struct instance **ret, struct err *e)
 		r = monitor_ring(i, e);
 	if (r)
 		return r;
-	i->restart_flag = find_restart_flag();
+	i->restart_flag = programs_restart_flag();
 	i->group = map_in(i->groups, GROUPS_BYTES, PROT_READ | PROT_WRITE);
 	if (i->group)
 		i->file = map_in(i->files, FILES_BYTES, PROT_READ | PROT_WRITE);

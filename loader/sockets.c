@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "held.h"
 #include "knobs.h"
+#include "programs.h"
 #include "ulsp.skel.h"
 
 enum {
@@ -112,7 +113,7 @@ static void link_free(struct bpf_link **l)
 /* A descriptor from which the sockets of all processes are read. */
 static int open_iterator(int *ret, struct err *e)
 {
-	scoped(skel_free) struct ulsp_bpf *o = ulsp_bpf__open();
+	scoped(skel_free) struct ulsp_bpf *o = programs_open();
 	scoped(link_free) struct bpf_link *link = NULL;
 	struct bpf_program *prog;
 	struct bpf_map *map;

@@ -68,7 +68,7 @@ test_reach_LIBS := policy
 test_reach_SRC := tests/unit/made_group.c tests/unit/genrules.c
 test_decide_fuzz_LIBS := policy
 test_decide_fuzz_SRC := tests/fuzz/fuzz_decide.c tests/unit/genrules.c loader/reader.c
-test_decide_bpf_LIBS := policy
+test_decide_bpf_LIBS := kern
 test_decide_bpf_SRC := tests/unit/genrules.c
 
 # ulspd and ulspctl

@@ -15,6 +15,7 @@
 
 #include "../unit/genrules.h"
 #include "knobs.h"
+#include "programs.h"
 #include "ulsp.skel.h"
 
 /* What the verifier walks through stays far below its limit of a million. */
@@ -37,7 +38,7 @@ static int table_map(const struct pol_table *t)
 /* Loads the decision alone. */
 static struct ulsp_bpf *load(const struct pol_table *t, uint32_t *ret_insns)
 {
-	struct ulsp_bpf *skel = ulsp_bpf__open();
+	struct ulsp_bpf *skel = programs_open();
 	struct bpf_prog_info info = {0};
 	uint32_t bytes = sizeof(info);
 	struct bpf_program *prog;
@@ -63,7 +64,7 @@ static struct ulsp_bpf *load(const struct pol_table *t, uint32_t *ret_insns)
 /* Loads every program with this table and all knobs set. */
 static void load_all(const struct pol_table *t)
 {
-	struct ulsp_bpf *skel = ulsp_bpf__open();
+	struct ulsp_bpf *skel = programs_open();
 	struct bpf_program *prog;
 	int fd;
 
