@@ -99,6 +99,11 @@ pid_t ulsp_tgid(const struct ulsp_message *m)
 	return (pid_t)m->raw.tgid;
 }
 
+uint64_t ulsp_start_ns(const struct ulsp_message *m)
+{
+	return m->raw.start_ns;
+}
+
 uid_t ulsp_uid(const struct ulsp_message *m)
 {
 	return m->raw.uid;

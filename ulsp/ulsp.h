@@ -97,6 +97,8 @@ const char *ulsp_rule(const struct ulsp_message *m);
 pid_t ulsp_target_pid(const struct ulsp_message *m);
 pid_t ulsp_pid(const struct ulsp_message *m);  /* thread */
 pid_t ulsp_tgid(const struct ulsp_message *m); /* process; 0: unknown */
+/* When the process started; with its tgid it names the process for good.  0: unknown. */
+uint64_t ulsp_start_ns(const struct ulsp_message *m);
 uid_t ulsp_uid(const struct ulsp_message *m);
 gid_t ulsp_gid(const struct ulsp_message *m);
 const char *ulsp_comm(const struct ulsp_message *m);

@@ -139,6 +139,7 @@ static int check_message(struct ulsp *u, struct ulsp_message *m, struct double_s
 	assert_int_equal(ulsp_is_audit(m), 0);
 	assert_int_equal(ulsp_pid(m), getpid());
 	assert_int_equal(ulsp_tgid(m), getpid());
+	assert_true(ulsp_start_ns(m) > 0);
 	assert_int_equal(ulsp_uid(m), 1000);
 	assert_int_equal(ulsp_gid(m), 1000);
 	assert_int_equal(ulsp_deadline_ns(m), 0);
