@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "knobs.h"
 #include "pins.h"
+#include "ulsp_dir.h"
 #include "probe.h"
 #include "programs.h"
 #include "ulsp.skel.h"
@@ -495,5 +496,6 @@ void instance_remove_run_dir(const char *name)
 		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
 		unlink(path);
 	}
+	ulsp_dir_remove_all(name);
 	rmdir(dir);
 }

@@ -129,6 +129,8 @@ static void make_env(const struct spawn *s, struct plan *p)
 	set_env(p, 4, "ULSP_INSTANCE=%s", s->instance);
 	set_env(p, 5, "PATH=" SAFE_PATH);
 	set_env(p, 6, "LANG=C.UTF-8");
+	if (s->dir)
+		set_env(p, 7, "ULSP_DIR=%s", s->dir);
 }
 
 /* ---- in the child ---- */
@@ -236,6 +238,8 @@ pid_t spawn(const struct spawn *s, int *ret_stderr, struct err *e)
 	r = find_program(s->argv[0], p->exe, e);
 	if (!r)
 		r = find_user(s->user, p, e);
+	if (!r && s->dir && lchown(s->dir, p->uid, p->gid))
+		r = err_set(e, -errno, "can't give %s to user %s: %m", s->dir, s->user);
 	if (r)
 		return r;
 	make_env(s, p);

@@ -11,11 +11,13 @@
 #include "instance.h"
 
 enum { SPAWN_FDS = 8 }; /* ring page cache groups files streams slots poke, as 3..10 */
+enum { SPAWN_DIR_BYTES = 240 };
 
 struct spawn {
 	char *const *argv;
 	const char *user;
 	const char *name, *instance;
+	const char *dir; /* becomes its user's; NULL: none */
 	unsigned ring;
 	int fds[SPAWN_FDS];
 	int cgroup_procs; /* of the cgroup that it is to be in; -1: ours */

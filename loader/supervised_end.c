@@ -12,6 +12,7 @@
 #include "log.h"
 #include "supervisor.h"
 #include "ulsp_cgroup.h"
+#include "ulsp_dir.h"
 
 static void start_later(struct supervised *p);
 
@@ -22,6 +23,7 @@ void supervised_end_rest(struct supervised *p)
 	if (r)
 		log_warning("ulsp %s: processes that it started may still run: %s", p->name,
 			    strerror(-r));
+	ulsp_dir_remove(p->owner->instance->name, p->name);
 }
 
 void supervised_kill(struct supervised *p)

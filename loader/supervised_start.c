@@ -19,6 +19,7 @@
 #include "spawn.h"
 #include "supervisor.h"
 #include "ulsp_cgroup.h"
+#include "ulsp_dir.h"
 
 /* An earlier daemon's process may still be ending: it must not share the ring with a new one. */
 static bool is_ours(const struct supervised *p, pid_t pid)
@@ -100,9 +101,15 @@ static int start_process(struct supervised *p, struct err *e)
 			s->streams_fd, p->maps.slots, s->poke_fd},
 	};
 	struct err cause = {0};
+	char dir[SPAWN_DIR_BYTES];
 	int fd, r;
 	pid_t pid;
 
+	r = ulsp_dir_make(s->instance->name, p->name, dir, sizeof(dir));
+	if (r)
+		log_warning("ulsp %s: no directory of its own: %s", p->name, strerror(-r));
+	else
+		spec.dir = dir;
 	pid = spawn_contained(p, &spec, &fd, &cause);
 	if (pid < 0)
 		return err_set(e, pid, "ulsp %s: %s", p->name, cause.text);
