@@ -12,7 +12,8 @@
  *
  * Options: -s ADDR source address to bind first; -n N repeat, printing each
  * different result with its count; -u an AF_UNSPEC address; -o a source route
- * through ADDR; -4 give an IPv6 socket an IPv4 address; -w MS wait for an echo.
+ * through ADDR; -4 give an IPv6 socket an IPv4 address; -w MS wait for an echo;
+ * -r MS with -n: end with the first result that is not EAGAIN, MS between tries.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,6 +33,7 @@
 
 static bool force6, unspec, source_route, v4_on_v6;
 static int wait_ms;
+static unsigned retry_ms;
 static const char *source;
 
 static int address(const char *text, unsigned port, struct sockaddr_storage *ss, socklen_t *len)
@@ -98,7 +100,7 @@ static int await_echo(int fd)
 
 static int try_connect(int fd, struct sockaddr_storage *ss, socklen_t len)
 {
-	struct timeval tv = {.tv_sec = 1};
+	struct timeval tv = {.tv_sec = retry_ms ? 6 : 1}; /* longer where it may be held */
 
 	/* a dropped SYN must not hold a test for two minutes: EINPROGRESS is "no answer" */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
@@ -249,7 +251,7 @@ int main(int argc, char **argv)
 	unsigned port;
 	int c, failed = 0;
 
-	while ((c = getopt(argc, argv, "+6u4ow:s:n:")) != -1) {
+	while ((c = getopt(argc, argv, "+6u4ow:s:n:r:")) != -1) {
 		switch (c) {
 		case '6':
 			force6 = true;
@@ -272,6 +274,9 @@ int main(int argc, char **argv)
 		case 'n':
 			repeat = strtoul(optarg, NULL, 10);
 			break;
+		case 'r':
+			retry_ms = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		default:
 			return 2;
 		}
@@ -293,9 +298,15 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < repeat; i++) {
 		int r = -attempt(op, proto, addr, port);
 
+		if (retry_ms && r == EAGAIN && i + 1 < repeat) {
+			usleep(retry_ms * 1000);
+			continue;
+		}
 		counts[r > 0 && r < 256 ? r : 0]++;
+		if (retry_ms)
+			break;
 	}
-	if (repeat == 1) {
+	if (repeat == 1 || retry_ms) {
 		for (int r = 0; r < 256; r++)
 			if (counts[r])
 				puts(result_name(-r)), failed = r != 0;
