@@ -47,21 +47,53 @@ static struct fw_query make_query(const struct fw_rule *rule, unsigned int i)
 	return q;
 }
 
+static struct fw_verdict default_of(const struct fw_rules *rules, int op)
+{
+	return rules->by_op[op].given ? rules->by_op[op].verdict : rules->fallback.verdict;
+}
+
+/* What is printed parses to the same. */
+static void check_printing(const struct fw_rules *rules)
+{
+	char line[RULES_LINE_BYTES], again[RULES_LINE_BYTES];
+	struct fw_rules *parsed;
+	struct fw_error e;
+
+	for (size_t i = 0; i < rules->n && i < 64; i++) {
+		int n = fw_rule_print(&rules->v[i], line, sizeof(line));
+
+		if (n < 0 && n != -EINVAL)
+			fail("a rule without a line");
+		if (n < 0)
+			continue;
+		if (fw_rules_parse(line, (size_t)n, &parsed, &e) || parsed->n != 1)
+			fail("a line that is no rule");
+		if (fw_rule_print(&parsed->v[0], again, sizeof(again)) != n || strcmp(line, again))
+			fail("another line");
+		fw_rules_free(&parsed);
+	}
+}
+
 static void check_judging(const struct fw_rules *rules)
 {
 	for (size_t i = 0; i < rules->n && i < 64; i++) {
 		struct fw_query q = make_query(&rules->v[i], (unsigned int)i);
-		struct fw_verdict got = fw_rules_judge(rules, &q), want = rules->fallback;
+		struct fw_verdict got = fw_rules_judge(rules, &q), want = default_of(rules, q.op);
 
 		for (size_t j = 0; j < rules->n; j++) {
-			struct fw_rules one = {&rules->v[j], 1, {.line = UINT32_MAX}, true};
+			struct fw_rules one = {
+				.v = &rules->v[j],
+				.n = 1,
+				.fallback = {.verdict = {.line = UINT32_MAX}, .given = true},
+			};
 
 			if (fw_rules_judge(&one, &q).line == UINT32_MAX)
 				continue;
 			want = rules->v[j].verdict;
 			break;
 		}
-		if (got.line != want.line || got.allow != want.allow || got.error != want.error)
+		if (got.line != want.line || got.ask != want.ask ||
+		    (!want.ask && (got.allow != want.allow || got.error != want.error)))
 			fail("not the first matching rule");
 		if (got.allow ? got.error : got.error >= 0 || got.error < -4095)
 			fail("a verdict that the kernel would not take");
@@ -76,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	if (!r) {
 		check_judging(rules);
+		check_printing(rules);
 		fw_rules_free(&rules);
 		return 0;
 	}

@@ -29,4 +29,4 @@ target policy $policy tests/unit/policy_same.c loader/reader.c
 # shellcheck disable=SC2086
 target decide $policy tests/unit/genrules.c loader/reader.c
 target control loader/control.c
-target firewall_rules ulsp/rules.c
+target firewall_rules ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c

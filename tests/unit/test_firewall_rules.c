@@ -200,6 +200,8 @@ static void durations(void **state)
 		{"for 1h", 3600000},
 		{"for 1d", 86400000},
 		{"for 4294967295ms", UINT32_MAX},
+		{"until restart", RULES_RESTART_MS},
+		{"forever", 0},
 	};
 	char line[100];
 
@@ -214,6 +216,107 @@ static void durations(void **state)
 	}
 }
 
+static struct fw_verdict judge(struct fw_rules *r, int op, uint16_t port)
+{
+	struct fw_query q = query(op, ULSP_PROTO_TCP, "10.0.0.1", port);
+
+	q.group = "web";
+	return fw_rules_judge(r, &q);
+}
+
+static void defaults_by_operation(void **state)
+{
+	struct fw_rules *r = parse("default bind allow\n"
+				   "default deny errno EACCES\n"
+				   "default connect ask else deny errno ECONNREFUSED\n"
+				   "default accept ask\n");
+	struct fw_verdict v;
+
+	(void)state;
+	assert_true(r->asks);
+	v = judge(r, ULSP_OP_BIND, 1);
+	assert_true(v.allow && !v.ask && v.line == 1);
+	v = judge(r, ULSP_OP_LISTEN, 1);
+	assert_true(!v.allow && !v.ask && v.line == 2 && v.error == -EACCES);
+	v = judge(r, ULSP_OP_CONNECT, 1);
+	assert_true(!v.allow && v.ask && v.line == 3 && v.error == -ECONNREFUSED);
+	v = judge(r, ULSP_OP_ACCEPT, 1); /* else what the default says */
+	assert_true(!v.allow && v.ask && v.line == 4 && v.error == -EACCES);
+	v = judge(r, -1, 1);
+	assert_true(!v.ask && v.line == 2);
+	fw_rules_free(&r);
+}
+
+static void asking(void **state)
+{
+	struct fw_rules *r = parse("ask connect tcp any port 1 else allow\n"
+				   "ask connect tcp any port 2\n"
+				   "ask connect tcp any port 3 group web else deny errno EIO\n"
+				   "ask connect tcp any port 4 group db\n"
+				   "ask connect tcp any port 5 exe /usr/bin/curl\n"
+				   "default ask\n");
+	struct fw_verdict v;
+
+	(void)state;
+	v = judge(r, ULSP_OP_CONNECT, 1);
+	assert_true(v.ask && v.allow && v.line == 1 && !v.error);
+	v = judge(r, ULSP_OP_CONNECT, 2);
+	assert_true(v.ask && !v.allow && v.line == 2 && v.error == -EPERM);
+	v = judge(r, ULSP_OP_CONNECT, 3);
+	assert_true(v.ask && !v.allow && v.line == 3 && v.error == -EIO);
+	v = judge(r, ULSP_OP_CONNECT, 4); /* another group */
+	assert_true(v.ask && !v.allow && v.line == 6 && v.error == -EPERM);
+	v = judge(r, ULSP_OP_CONNECT, 5); /* which it is isn't known: people may know */
+	assert_true(v.ask && v.line == 5);
+	fw_rules_free(&r);
+	r = parse("allow any any any group \"web\" user root\n");
+	assert_false(r->asks);
+	assert_string_equal(r->v[0].group, "web");
+	assert_int_equal(r->v[0].uid, 0);
+	assert_false(r->v[0].any_uid);
+	fw_rules_free(&r);
+}
+
+static void printed(void **state)
+{
+	static const char *const lines[] = {
+		"allow connect tcp 192.0.2.1 port 443",
+		"deny errno ECONNREFUSED sendto udp 2001:db8::/32 port 53-60 uid 0",
+		"allow any any any exe \"/usr/bin/a \\\"b\\\\\" uid 33 group \"web\" for 600000ms",
+		"deny bind any any once cover flow",
+		"ask connect tcp any port 443 exe \"/bin/x\" else deny errno EIO",
+		"ask connect any 10.0.0.0/8 else allow",
+	};
+	char line[RULES_LINE_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct fw_rules *r = parse(lines[i]);
+
+		assert_int_equal(fw_rule_print(&r->v[0], line, sizeof(line)), strlen(lines[i]));
+		assert_string_equal(line, lines[i]);
+		assert_int_equal(fw_rule_print(&r->v[0], line, strlen(lines[i])), -ENOSPC);
+		fw_rules_free(&r);
+	}
+}
+
+static void what_no_line_can_say(void **state)
+{
+	char newline[] = "/bin/a\nallow any any any", escape[] = "/bin/\033[31m";
+	struct fw_rule rule = {.verdict.allow = true, .op = -1, .proto = -1, .any_uid = true};
+	char line[RULES_LINE_BYTES];
+
+	(void)state;
+	rule.port_hi = UINT16_MAX;
+	rule.exe = newline;
+	assert_int_equal(fw_rule_print(&rule, line, sizeof(line)), -EINVAL);
+	rule.exe = escape;
+	assert_int_equal(fw_rule_print(&rule, line, sizeof(line)), -EINVAL);
+	rule.exe = NULL;
+	assert_true(fw_rule_print(&rule, line, sizeof(line)) > 0);
+	assert_string_equal(line, "allow any any any");
+}
+
 static void errors(void **state)
 {
 	static const struct {
@@ -221,7 +324,8 @@ static void errors(void **state)
 		uint32_t line, col;
 		const char *part;
 	} cases[] = {
-		{"permit connect tcp any", 1, 1, "expected allow, deny or default, found permit"},
+		{"permit connect tcp any", 1, 1,
+		 "expected allow, deny, ask or default, found permit"},
 		{"\n\n  permit", 3, 3, "permit"},
 		{"allow", 1, 6, "expected an operation"},
 		{"allow dance", 1, 7, "found dance"},
@@ -244,6 +348,21 @@ static void errors(void **state)
 		{"allow connect tcp any port 5-6-7", 1, 28, "expected a port"},
 		{"allow connect tcp any port 1 port 2", 1, 30, "port is given twice"},
 		{"allow connect tcp any once for 1s", 1, 28, "for is given twice"},
+		{"allow connect tcp any forever until restart", 1, 31, "until is given twice"},
+		{"allow connect tcp any until", 1, 28, "expected restart"},
+		{"allow connect tcp any until noon", 1, 29, "expected restart, found noon"},
+		{"allow connect tcp any uid 1 user root", 1, 29, "user is given twice"},
+		{"allow connect tcp any user", 1, 27, "the name of a user"},
+		{"allow connect tcp any user no-such-user-here", 1, 28, "there is no user no-such"},
+		{"allow connect tcp any group", 1, 28, "groups, found the end of the line"},
+		{"allow connect tcp any group \"\"", 1, 29, "one of the policy's groups"},
+		{"allow connect tcp any else deny", 1, 23, "else goes with ask only"},
+		{"ask connect tcp any else", 1, 25, "expected allow or deny"},
+		{"ask connect tcp any else ask", 1, 26, "expected allow or deny, found ask"},
+		{"ask connect tcp any else allow else deny", 1, 32, "else is given twice"},
+		{"ask connect tcp any once", 1, 21, "once does not go with ask"},
+		{"ask connect tcp any cover flow", 1, 21, "cover does not go with ask"},
+		{"ask errno EPERM connect tcp any", 1, 5, "expected an operation"},
 		{"allow connect tcp any exe curl", 1, 27, "absolute path"},
 		{"allow connect tcp any exe \"/usr", 1, 27, "quote is not closed"},
 		{"allow connect tcp any exe \"/usr\nallow", 1, 27, "quote is not closed"},
@@ -260,6 +379,11 @@ static void errors(void **state)
 		{"deny errno EFOO connect tcp any", 1, 12, "the name of an errno"},
 		{"deny errno", 1, 11, "the name of an errno, found the end of the line"},
 		{"default", 1, 8, "expected allow or deny"},
+		{"default connect", 1, 16, "expected allow or deny or ask"},
+		{"default connect deny\ndefault connect ask", 2, 1,
+		 "default connect is given twice"},
+		{"default ask else", 1, 17, "expected allow or deny"},
+		{"default any deny", 1, 9, "expected allow or deny"},
 		{"default allow all", 1, 15, "the end of the line"},
 		{"default allow\ndefault deny", 2, 1, "default is given twice"},
 		{"allow any any any\nallow \x1b[31m", 2, 7, "found ?[31m"},
@@ -352,6 +476,10 @@ int main(void)
 		cmocka_unit_test(executables),
 		cmocka_unit_test(users),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(defaults_by_operation),
+		cmocka_unit_test(asking),
+		cmocka_unit_test(printed),
+		cmocka_unit_test(what_no_line_can_say),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(nul_bytes),
 		cmocka_unit_test(long_words),
