@@ -93,7 +93,8 @@ $(BIN)/ulspctl: $(call objs,$(ulspctl_SRC) $(loader_common_SRC)) $(LIBKERN) $(LI
 $(BIN)/ulspd $(BIN)/ulspctl: LIBS := -lbpf -lelf -lz -ljson-c -lsystemd
 $(BIN)/ulsp-log: $(call objs,$(ulsp-log_SRC)) $(LIBULSP)
 $(BIN)/ulsp-firewall: $(call objs,$(ulsp-firewall_SRC)) $(LIBULSP)
-$(BIN)/ulsp-log $(BIN)/ulsp-firewall: LIBS := $(libulsp_LIBS) -lsystemd
+$(BIN)/ulsp-log: LIBS := $(libulsp_LIBS) -lsystemd
+$(BIN)/ulsp-firewall: LIBS := $(libulsp_LIBS) -ljson-c
 $(BIN)/%:
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -234,7 +235,7 @@ install: all
 	install -m 644 $(LIBULSP) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/lib/pkgconfig/ulsp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	sed 's|@PREFIX@|$(PREFIX)|g' loader/ulspd.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/ulspd.service
-	install -m 644 loader/completion/ulspctl loader/completion/ulspd \
+	install -m 644 loader/completion/ulspctl loader/completion/ulspd ulsp/completion/ulsp-firewall \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
 	for m in $(docs_MAN); do \
 	  d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$d && install -m 644 $$m $$d/ || exit 1; done

@@ -8,12 +8,13 @@ tests_TOOLS := try answerer
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
 	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_ulsp_kernel test_ulsp_programs
 tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload \
-	kill ulsps members badinput run install cgroups hostile answers
+	kill ulsps members badinput run install cgroups hostile answers prompt prompt_held
 
 
 # libulsp, ulsp-log, ulsp-firewall
 tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_process \
-	test_ulsp_sink test_firewall_rules test_firewall_fuzz
+	test_ulsp_sink test_firewall_rules test_firewall_fuzz test_firewall_decisions \
+	test_firewall_asking test_prompt test_prompt_fuzz
 tests_LIVE += test_ulsp_kernel test_ulsp_losses test_ulsp_programs
 test_format_LIBS := ulsp
 test_ulsp_LIBS := ulsp
@@ -26,6 +27,14 @@ test_ulsp_process_LIBS := ulsp
 test_ulsp_sink_SRC := ulsp/sink.c
 test_firewall_rules_SRC := ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c
 test_firewall_fuzz_SRC := tests/fuzz/fuzz_firewall_rules.c ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c
+firewall_SRC := $(filter-out ulsp/firewall.c ulsp/program.c,$(ulsp-firewall_SRC))
+test_firewall_decisions_SRC := $(firewall_SRC)
+test_firewall_decisions_LIBS := ulsp
+test_firewall_asking_SRC := $(firewall_SRC)
+test_firewall_asking_LIBS := ulsp
+test_prompt_SRC := $(firewall_SRC)
+test_prompt_LIBS := ulsp
+test_prompt_fuzz_SRC := tests/fuzz/fuzz_prompt.c ulsp/prompt.c ulsp/escape.c
 test_ulsp_kernel_LIBS := ulsp
 test_ulsp_kernel_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
 test_ulsp_losses_LIBS := ulsp

@@ -3,4 +3,6 @@ libulsp_SRC := ulsp/handle.c ulsp/kernel.c ulsp/ring.c ulsp/test.c ulsp/message.
 	ulsp/track.c ulsp/format.c ulsp/process.c ulsp/cgroup.c
 libulsp_LIBS := -lbpf -lelf -lz
 ulsp-log_SRC := ulsp/log.c ulsp/program.c ulsp/sink.c
-ulsp-firewall_SRC := ulsp/firewall.c ulsp/program.c ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c
+ulsp-firewall_SRC := ulsp/firewall.c ulsp/program.c ulsp/drop.c \
+	ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c ulsp/decisions.c ulsp/questions.c ulsp/asking.c \
+	ulsp/prompt.c ulsp/prompt_server.c ulsp/prompt_client.c ulsp/prompt_screen.c ulsp/lines.c ulsp/escape.c

@@ -59,14 +59,19 @@ static int open_ring(const struct program *p, const struct ulsp_options *o, stru
 
 static int serve(const struct program *p, struct ulsp *u, int signals)
 {
-	struct pollfd fds[2] = {{.fd = ulsp_fd(u), .events = POLLIN},
-				{.fd = signals, .events = POLLIN}};
+	struct pollfd fds[3] = {
+		{.fd = ulsp_fd(u), .events = POLLIN},
+		{.fd = signals, .events = POLLIN},
+		{.fd = p->extra_fd ? p->extra_fd(p->ctx, u) : -1, .events = POLLIN}};
 	struct signalfd_siginfo info;
 	int r;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return -errno;
+		if (poll(fds, 3, -1) < 0) {
+			if (errno != EINTR)
+				return -errno;
+			continue;
+		}
 		if (fds[0].revents) {
 			r = ulsp_dispatch(u, 0);
 			if (r < 0 && r != -EINTR)
@@ -75,6 +80,8 @@ static int serve(const struct program *p, struct ulsp *u, int signals)
 			if (r)
 				return r;
 		}
+		if (fds[2].revents)
+			p->extra(p->ctx);
 		if (fds[1].revents && read(signals, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo != SIGHUP)
 				return 0;

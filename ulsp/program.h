@@ -14,6 +14,9 @@ struct program {
 	int (*after)(void *ctx);	       /* each dispatch; not 0 ends the program; or NULL */
 	void (*reload)(void *ctx);	       /* SIGHUP came */
 	int (*end)(void *ctx, struct ulsp *u); /* it was told to end: last work; or NULL */
+	/* A descriptor beside the ring, asked for when that is open (-1: none); it is readable. */
+	int (*extra_fd)(void *ctx, struct ulsp *u);
+	void (*extra)(void *ctx);
 	void *ctx;
 };
 

@@ -29,4 +29,5 @@ target policy $policy tests/unit/policy_same.c loader/reader.c
 # shellcheck disable=SC2086
 target decide $policy tests/unit/genrules.c loader/reader.c
 target control loader/control.c
+target prompt ulsp/prompt.c ulsp/escape.c
 target firewall_rules ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c

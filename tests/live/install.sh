@@ -7,7 +7,7 @@ make -s install PREFIX="$PFX" BUILD_ONLY=1 >"$TMP/install.out" 2>&1
 is "make install" 0 "$?"
 for f in bin/ulspctl sbin/ulspd sbin/ulsp-log sbin/ulsp-firewall include/ulsp.h lib/libulsp.so lib/libulsp.a \
 	lib/pkgconfig/ulsp.pc lib/systemd/system/ulspd.service share/man/man8/ulspd.8 share/man/man1/ulspctl.1 \
-	share/man/man5/ulsp-policy.5 share/man/man3/libulsp.3 share/bash-completion/completions/ulspctl; do
+	share/man/man5/ulsp-policy.5 share/man/man3/libulsp.3 share/bash-completion/completions/ulspctl share/bash-completion/completions/ulsp-firewall; do
 	is "installs $f" 0 "$(test -e "$PFX/$f"; echo $?)"
 done
 is "make install DESTDIR" 0 "$(make -s install DESTDIR="$TMP/dest" PREFIX=/usr >/dev/null 2>&1; test -x "$TMP/dest/usr/sbin/ulspd"; echo $?)"
@@ -46,5 +46,9 @@ for p in ulspd ulspctl ulsp-log ulsp-firewall; do
 done
 unlike "no colour into a pipe" $'\e\\[' "$(ctl doctor)"
 is "doctor -j is JSON" 0 "$(ctl doctor -j | python3 -m json.tool >/dev/null 2>&1; echo $?)"
-is "the completion loads" 0 "$(bash -n loader/completion/ulspctl && bash -n loader/completion/ulspd; echo $?)"
+is "the completion loads" 0 "$(bash -n loader/completion/ulspctl && bash -n loader/completion/ulspd && bash -n ulsp/completion/ulsp-firewall; echo $?)"
 for f in examples/*.ulsp; do is "check $f" 0 "$(ctl check "$f" >/dev/null 2>&1; echo $?)"; done
+is "check examples/firewall.rules" "" "$("$BIN/ulsp-firewall" --check examples/firewall.rules 2>&1)"
+for o in $("$BIN/ulsp-firewall" --help | grep -oE -- '--[a-z-]+' | sort -u); do
+	like "ulsp-firewall(8) describes $o" "$o" "$(mandoc -Tascii docs/man/ulsp-firewall.8 2>/dev/null | col -b)"
+done
