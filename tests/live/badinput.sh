@@ -56,7 +56,6 @@ while IFS= read -r clause; do
 done <<'E2'
 isolate signal, unix
 members exec "/usr/bin/curl"
-ask u connect tcp to any hold 200ms
 serve u connect tcp to 192.0.2.0/24
 allow connect tcp to name "*.debian.org"
 limit 100/s burst 20 connect udp to any port 53
