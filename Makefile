@@ -164,7 +164,7 @@ $(BUILD)/tests/$(1): $$(call objs,$(firstword $(wildcard tests/unit/$(1).c tests
 endef
 $(foreach t,$(tests_UNIT) $(tests_LIVE) $(tests_LSM),$(eval $(call test_rules,$(t))))
 define tool_rules
-$(BUILD)/tests/$(1): $$(call objs,tests/tools/$(1).c) $$(foreach l,$$($(1)_LIBS),$$(LIBS_$$(l)))
+$(BUILD)/tests/$(1): $$(call objs,tests/tools/$(1).c $$($(1)_SRC)) $$(foreach l,$$($(1)_LIBS),$$(LIBS_$$(l)))
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) -lbpf -lelf -lz -ljson-c -lsystemd -lpthread

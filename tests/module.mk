@@ -4,7 +4,7 @@
 # longest first; tests_VM_LONG: in make check-vm only.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
 tests_UNIT :=
 tests_LIVE :=
-tests_TOOLS := try answerer
+tests_TOOLS := try answerer uring
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
 	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_ulsp_kernel test_ulsp_programs
 tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload \
@@ -102,6 +102,7 @@ $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_ho
 $(foreach t,escape cgroup member guard races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
 answerer_LIBS := ulsp
+uring_SRC := tests/vm/lsm_uring.c
 $(foreach t,object sysv key,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_channel.c))
 $(foreach t,races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_storm.c))
 

@@ -124,6 +124,16 @@ if [ "$(printf '%s\n' 6.18 "$(uname -r)" | sort -V | head -1)" = 6.18 ]; then
 fi
 is "nobody answers: the fail mode" "EACCES:1" "$(udp connect 127.0.0.1 7006)"
 
+# io_uring: what completes an operation is an errno or it is done, and no rule is passed by
+for how in inline async sqpoll; do
+	is "TCP by io_uring, $how" ok "$(in_group "$BUILD/tests/uring" "$how" connect tcp 127.0.0.1 7001)"
+	is "refused" ECONNREFUSED "$(in_group "$BUILD/tests/uring" "$how" connect tcp 127.0.0.1 7002)"
+	like "UDP by io_uring, $how" '^(ok|EACCES)$' "$(in_group "$BUILD/tests/uring" "$how" connect udp 127.0.0.1 7007)"
+	like "refused" '^(ECONNREFUSED|EACCES)$' "$(in_group "$BUILD/tests/uring" "$how" connect udp 127.0.0.1 7008)"
+	like "a datagram" '^(ECONNREFUSED|EACCES)$' "$(in_group "$BUILD/tests/uring" "$how" send udp 127.0.0.1 7008)"
+	is "nobody answers" EACCES "$(in_group "$BUILD/tests/uring" "$how" send udp 127.0.0.1 7006)"
+done
+
 # ---- connections to a group's listener ----
 
 for port in 7030 7031 7032; do

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int uring_open(const char *path, int flags, unsigned int setup_flags, unsigned int sqe_flags)
+int uring_do(const struct io_uring_sqe *what, unsigned int setup_flags, unsigned int sqe_flags)
 {
 	struct io_uring_params p = {.flags = setup_flags, .sq_thread_idle = 2000};
 	unsigned int enter = IORING_ENTER_GETEVENTS, *tail;
@@ -33,11 +33,7 @@ int uring_open(const char *path, int flags, unsigned int setup_flags, unsigned i
 		if (id < 0)
 			return -251;
 	}
-	sqe->opcode = IORING_OP_OPENAT;
-	sqe->fd = AT_FDCWD;
-	sqe->addr = (uintptr_t)path;
-	sqe->open_flags = (uint32_t)flags;
-	sqe->len = 0600;
+	*sqe = *what;
 	sqe->flags = (uint8_t)sqe_flags;
 	sqe->personality = (uint16_t)id;
 	((unsigned int *)(sq + p.sq_off.array))[0] = 0;
@@ -52,6 +48,20 @@ int uring_open(const char *path, int flags, unsigned int setup_flags, unsigned i
 	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
 	r = cqe->res;
 	close(fd);
+	return r;
+}
+
+int uring_open(const char *path, int flags, unsigned int setup_flags, unsigned int sqe_flags)
+{
+	struct io_uring_sqe what = {
+		.opcode = IORING_OP_OPENAT,
+		.fd = AT_FDCWD,
+		.addr = (uintptr_t)path,
+		.open_flags = (uint32_t)flags,
+		.len = 0600,
+	};
+	int r = uring_do(&what, setup_flags, sqe_flags);
+
 	if (r < 0)
 		return r;
 	close(r);
