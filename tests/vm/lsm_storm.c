@@ -77,14 +77,20 @@ void storm_begin(void)
 
 void storm_start(void (*fn)(void))
 {
+	int before = storm->started;
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
-	if (pid)
+	if (pid) {
+		for (int n = 0; storm->started == before && n < 5000; n++)
+			storm_nap();
+		assert_int_equal(storm->started, before + 1);
 		return;
+	}
 	alarm(60);
 	if (lsm_write_file(START "/cgroup.procs", "0"))
 		_exit(1);
+	atomic_fetch_add(&storm->started, 1);
 	fn();
 }
 

@@ -17,7 +17,8 @@
 
 struct storm {
 	pid_t target;
-	atomic_int check; /* the storm ends: try, and say how it ended */
+	atomic_int check;   /* the storm ends: try, and say how it ended */
+	atomic_int started; /* storms that are in START */
 	atomic_int waiting;
 	atomic_int denied, passed, other;
 	atomic_int made; /* forks, threads, executions */
@@ -29,7 +30,7 @@ extern int storm_fd; /* of its page */
 int storm_up(void **state);
 /* A new one: nobody's START. */
 void storm_begin(void);
-/* A process in START; ends by itself after a minute. */
+/* A process in START; ends by itself after a minute.  Waits until it is there. */
 void storm_start(void (*fn)(void));
 /* Waits for all, after they have tried. */
 void storm_end(void);
