@@ -22,8 +22,6 @@ struct {
 	__type(value, __u64);
 } owner_tags SEC(".maps");
 
-enum { SIGNAL_KILL = 9 };
-
 SEC("lsm/file_set_fowner")
 int BPF_PROG(lsm_set_owner, struct file *file)
 {

@@ -38,10 +38,74 @@ static __always_inline int set_tag(struct task_struct *task, const struct ulsp_t
 	struct ulsp_task_tag *tag;
 
 	tag = bpf_task_storage_get(&task_tags, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!tag) /* two made its first at once: the other's is there now */
+		tag = bpf_task_storage_get(&task_tags, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!tag)
 		return -ENOMEM;
 	*tag = *want;
 	return 0;
+}
+
+static __always_inline int set_tgid(struct task_struct *task, __u64 tag)
+{
+	__u32 tgid = task->tgid;
+	int r = 0;
+
+	if (tag)
+		r = bpf_map_update_elem(&tgid_tags, &tgid, &tag, BPF_ANY);
+	/* Dead: tag_exit may have been before us. */
+	if (!tag || !BPF_CORE_READ(task, signal, live.counter))
+		bpf_map_delete_elem(&tgid_tags, &tgid);
+	return r;
+}
+
+__u32 untaggable;
+
+/* Counted for each group of `wanted` that `got` hasn't. */
+__attribute__((noinline)) int tag_missed(__u64 wanted, __u64 got)
+{
+	__u32 at;
+
+	for (at = 0; at < ULSP_TAG_SLOTS; at++) {
+		__u32 slot = tag_slot(wanted, at), key = slot - 1;
+		struct ulsp_group_count *count;
+
+		if (!slot || tag_has(got, slot))
+			continue;
+		count = bpf_map_lookup_elem(&gcount, &key);
+		if (count)
+			count->reasons[ULSP_REASON_UNTAGGED]++;
+	}
+	return 0;
+}
+
+/* *tag is to have `more` too; 1 when it has no room for all of it. */
+static __always_inline int add_tag(__u64 *tag, __u64 more)
+{
+	int full = 0;
+
+	*tag = tag_union(*tag, more, &full);
+	if (full)
+		tag_missed(more, *tag);
+	return full;
+}
+
+/*
+ * Where nothing can be refused.  By its number a process is still judged; one that is tagged
+ * neither way is ended if it is current, and is counted.
+ */
+static __always_inline void tag_process(struct task_struct *leader, const struct ulsp_task_tag *tag)
+{
+	int unstored = set_tag(leader, tag), unlisted = set_tgid(leader, tag->all);
+
+	if ((!unstored && !unlisted) || !tag->all)
+		return;
+	tag_missed(tag->all, 0);
+	if (!unstored)
+		return;
+	__sync_fetch_and_add(&untaggable, 1);
+	if (unlisted && leader->tgid == bpf_get_current_task_btf()->tgid)
+		bpf_send_signal(SIGNAL_KILL);
 }
 
 /* ---- who is being prepared ---- */
@@ -95,12 +159,11 @@ static __always_inline __u64 given_by_cgroup(const struct task_struct *task,
 static __always_inline void add_given(struct task_struct *task, struct ulsp_task_tag *tag)
 {
 	struct mm_struct *mm = task->mm;
-	int full = 0;
 
 	if (mm)
-		tag->exec = tag_union(tag->exec, exec_tag(mm->exe_file), &full);
-	tag->all = tag_union(tag->all, given_by_cgroup(task, task->cgroups->dfl_cgrp), &full);
-	tag->all = tag_union(tag->all, tag->exec, &full);
+		add_tag(&tag->exec, exec_tag(mm->exe_file));
+	add_tag(&tag->all, given_by_cgroup(task, task->cgroups->dfl_cgrp));
+	add_tag(&tag->all, tag->exec);
 }
 
 static __always_inline bool same_tag(const struct ulsp_task_tag *a, const struct ulsp_task_tag *b)
@@ -113,35 +176,23 @@ static __always_inline bool is_leader(const struct task_struct *task)
 	return task->pid == task->tgid;
 }
 
-static __always_inline void set_tgid(struct task_struct *task, __u64 tag)
-{
-	__u32 tgid = task->tgid;
-
-	if (tag)
-		bpf_map_update_elem(&tgid_tags, &tgid, &tag, BPF_ANY);
-	/* Dead: tag_exit may have been before us. */
-	if (!tag || !BPF_CORE_READ(task, signal, live.counter))
-		bpf_map_delete_elem(&tgid_tags, &tgid);
-}
-
 /* ---- birth and death ---- */
 
 SEC("lsm/task_alloc")
 int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
 {
-	struct ulsp_task_tag *mine;
+	struct ulsp_task_tag mine;
 
 	if (ret)
 		return ret;
-	mine = task_tag(bpf_get_current_task_btf());
-	if (!mine || !mine->all)
+	if (!read_tag(bpf_get_current_task_btf(), &mine) || !mine.all)
 		return 0;
-	if (clone_flags & CLONE_INTO_CGROUP && forbid(mine->all, ULSP_REACH_ESCAPE))
+	if (clone_flags & CLONE_INTO_CGROUP && forbid(mine.all, ULSP_REACH_ESCAPE))
 		return -EPERM;
 	if (clone_flags & CLONE_THREAD)
 		return 0;
 	/* A child that can't be tagged isn't born. */
-	if (set_tag(task, mine))
+	if (set_tag(task, &mine))
 		return -ENOMEM;
 	return 0;
 }
@@ -153,19 +204,18 @@ int BPF_PROG(lsm_task_alloc, struct task_struct *task, unsigned long clone_flags
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(tag_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct ulsp_task_tag tag = {}, *have = task_tag(child);
 	struct task_struct *leader = child->group_leader;
+	struct ulsp_task_tag have, tag;
+	int had = read_tag(child, &have);
 
-	if (have)
-		tag = *have;
+	tag = have;
 	add_given(child, &tag);
 	if (!tag.all || !leader)
 		return 0;
-	if (!have || !same_tag(have, &tag))
-		set_tag(leader, &tag);
-	else if (!is_leader(child))
-		return 0;
-	set_tgid(child, tag.all);
+	if (!had || !same_tag(&have, &tag))
+		tag_process(leader, &tag);
+	else if (is_leader(child) && set_tgid(child, tag.all))
+		tag_missed(tag.all, 0);
 	return 0;
 }
 
@@ -182,51 +232,48 @@ int BPF_PROG(tag_exit, struct task_struct *task)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(tag_move, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	struct ulsp_task_tag tag = {}, *have = task_tag(task);
 	struct task_struct *leader = task->group_leader;
+	struct ulsp_task_tag tag;
 	__u64 by_cgroup;
-	int full = 0;
 
 	/* Members are of cgroup2, whose number is 0; cgroups of others have the same ids. */
 	if (!leader || BPF_CORE_READ(to, root, hierarchy_id))
 		return 0;
 	by_cgroup = given_by_cgroup(task, to);
-	if (!have && !by_cgroup)
+	if (!read_tag(task, &tag) && !by_cgroup)
 		return 0;
-	if (have)
-		tag = *have;
 	/* By somebody outside: what the old cgroup gave ends, unless other threads are there. */
 	if (is_leader(task) && !my_tag())
 		tag.all = tag.exec;
-	tag.all = tag_union(tag.all, by_cgroup, &full);
-	set_tag(leader, &tag);
-	set_tgid(task, tag.all);
+	add_tag(&tag.all, by_cgroup);
+	tag_process(leader, &tag);
 	return 0;
 }
 
 /*
  * Each level of an execution comes here: a script and then its interpreter.  The old leader's tag
  * goes with it when another thread executes, so a tag by the leader is made the thread's own.
+ * A move can't be refused when its group has no room: what comes after it is.
  */
 SEC("lsm/bprm_check_security")
 int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct ulsp_task_tag tag = {}, *have;
+	struct ulsp_task_tag have, tag;
 	__u64 by_file;
-	int full = 0;
+	int had, full;
 
 	if (ret)
 		return ret;
-	have = task_tag(task);
+	had = read_tag(task, &have);
 	by_file = exec_tag(bprm->file);
-	if (!have && !by_file)
+	if (!had && !by_file)
 		return 0;
-	if (have)
-		tag = *have;
-	tag.all = tag_union(tag.all, by_file, &full);
-	tag.exec = tag_union(tag.exec, by_file, &full);
-	if (have && is_leader(task) && same_tag(have, &tag))
+	tag = have;
+	full = add_tag(&tag.all, given_by_cgroup(task, BPF_CORE_READ(task, cgroups, dfl_cgrp)));
+	full |= add_tag(&tag.all, by_file);
+	full |= add_tag(&tag.exec, by_file);
+	if (!full && had && is_leader(task) && same_tag(&have, &tag))
 		return 0;
 	if (full || set_tag(task, &tag))
 		return -EPERM; /* fails closed: it would run without its group */
@@ -238,15 +285,14 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(tag_exec, struct task_struct *task)
 {
-	struct ulsp_task_tag tag = {}, *have = task_tag(task);
+	struct ulsp_task_tag have, tag;
+	int had = read_tag(task, &have);
 
-	if (have)
-		tag = *have;
+	tag = have;
 	add_given(task, &tag);
-	if (!tag.all || (have && same_tag(have, &tag)))
+	if (!tag.all || (had && same_tag(&have, &tag)))
 		return 0;
-	set_tag(task, &tag);
-	set_tgid(task, tag.all);
+	tag_process(task, &tag);
 	return 0;
 }
 
@@ -279,36 +325,32 @@ SEC("iter/task")
 int tag_tasks(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task, *leader;
-	struct ulsp_task_tag tag = {}, *have;
+	struct ulsp_task_tag have, tag;
+	int had;
 
 	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */)
 		return 0;
 	leader = task->group_leader;
 	if (!leader)
 		return 0;
-	have = bpf_task_storage_get(&task_tags, leader, NULL, 0);
-	if (have) {
-		tag = *have;
-		if (is_leader(task)) {
-			tag.all = still_valid(tag.all);
-			tag.exec = still_valid(tag.exec);
-		}
+	had = read_tag(task, &have);
+	tag = have;
+	if (is_leader(task)) {
+		tag.all = still_valid(tag.all);
+		tag.exec = still_valid(tag.exec);
 	}
 	add_given(task, &tag);
-	if (!have) {
-		if (!tag.all || set_tag(leader, &tag))
-			return 0;
-		have = bpf_task_storage_get(&task_tags, leader, NULL, 0);
-		if (!have)
-			return 0;
-	} else if (!same_tag(have, &tag)) {
-		*have = tag;
-	}
+	if (!had && !tag.all)
+		return 0;
+	if (!had || !same_tag(&have, &tag))
+		tag_process(leader, &tag);
 	/* Moved before we wrote. */
-	tag = *have;
+	read_tag(task, &have);
+	tag = have;
 	add_given(task, &tag);
-	if (!same_tag(have, &tag))
-		*have = tag;
-	set_tgid(task, tag.all);
+	if (!same_tag(&have, &tag))
+		tag_process(leader, &tag);
+	else
+		set_tgid(task, tag.all);
 	return 0;
 }

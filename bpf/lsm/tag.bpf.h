@@ -11,15 +11,19 @@
 #include "lsm_maps.bpf.h"
 #include "tag_set.bpf.h"
 
-enum { EPERM = 1, ENOMEM = 12 };
+enum { EPERM = 1, ENOMEM = 12, SIGNAL_KILL = 9 };
+
+/* Processes whose tag storage did not take: tgid_tags alone has it. */
+extern __u32 untaggable;
 
 /*
- * Most processes and sockets have no BPF storage at all, ours or others': a look at the pointer
- * spares them the helper.
+ * Storage fails without memory, and before 6.2 also while somebody who was preempted uses it on
+ * this processor.  Most processes have none at all, ours or others': a look at the pointer spares
+ * them the helper.
  */
 static __always_inline int has_storage(const struct task_struct *leader)
 {
-	return leader && leader->bpf_storage;
+	return leader && (leader->bpf_storage || untaggable);
 }
 
 static __always_inline struct ulsp_task_tag *task_tag(struct task_struct *task)
@@ -31,11 +35,38 @@ static __always_inline struct ulsp_task_tag *task_tag(struct task_struct *task)
 	return bpf_task_storage_get(&task_tags, leader, NULL, 0);
 }
 
+static __always_inline __u64 tag_by_number(const struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	__u64 *tag = bpf_map_lookup_elem(&tgid_tags, &tgid);
+
+	return tag ? *tag : 0;
+}
+
 static __always_inline __u64 tag_of(struct task_struct *task)
 {
-	struct ulsp_task_tag *tag = task_tag(task);
+	struct ulsp_task_tag *tag;
 
-	return tag ? tag->all : 0;
+	if (!has_storage(task->group_leader))
+		return 0;
+	tag = task_tag(task);
+	return tag ? tag->all : tag_by_number(task);
+}
+
+/* 1: it has a tag.  Of one that has it by number only, no group ends with a move. */
+static __always_inline int read_tag(struct task_struct *task, struct ulsp_task_tag *ret_tag)
+{
+	struct ulsp_task_tag *tag;
+
+	ret_tag->all = ret_tag->exec = 0;
+	if (!has_storage(task->group_leader))
+		return 0;
+	tag = task_tag(task);
+	if (tag)
+		*ret_tag = *tag;
+	else
+		ret_tag->all = ret_tag->exec = tag_by_number(task);
+	return tag || ret_tag->all;
 }
 
 static __always_inline __u64 my_tag(void)

@@ -4,6 +4,8 @@
  * cgroup becomes a group's or they are moved to a group's.  Afterwards each of
  * them tries to signal the test, which is nobody's.
  */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,12 +13,14 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +29,7 @@
 #include "lsm_attempts.h"
 #include "lsm_fixture.h"
 #include "lsm_storm.h"
+#include "ulsp_lsm.skel.h"
 
 enum { ROUNDS = 12, STORMS = 4, MOST_WAITING = 200 };
 
@@ -131,6 +136,21 @@ static void exec_storm(void)
 		pause();
 }
 
+/* Processes that the programs could not tag, for want of memory or of a lock (7.2). */
+static uint64_t untagged(int slot)
+{
+	int ncpus = libbpf_num_possible_cpus();
+	struct ulsp_group_count *counts = calloc((size_t)ncpus, sizeof(*counts));
+	uint32_t key = (uint32_t)slot;
+	uint64_t sum = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lsm->maps.gcount), &key, counts), 0);
+	for (int n = 0; n < ncpus; n++)
+		sum += counts[n].reasons[ULSP_REASON_UNTAGGED];
+	free(counts);
+	return sum;
+}
+
 /* ---- what happens to them ---- */
 
 static void are_moved(void)
@@ -170,8 +190,10 @@ static void run(const char *name, void (*fn)(void), void (*happens)(void), int r
 		happens();
 		storm_end();
 		if (storm->passed || storm->other || storm->denied < STORMS)
-			print_message("# %s, round %d: %d denied, %d passed, %d failed otherwise\n",
-				      name, round, storm->denied, storm->passed, storm->other);
+			print_message("# %s, round %d: %d denied, %d passed, %d failed otherwise; "
+				      "%d could not be tagged, %u not stored\n",
+				      name, round, storm->denied, storm->passed, storm->other,
+				      (int)untagged(GROUP_A), lsm->bss->untaggable);
 		assert_int_equal(storm->passed + storm->other, 0);
 		assert_true(storm->denied >= STORMS);
 		tried += storm->denied;
@@ -330,11 +352,93 @@ static void other_hierarchies_dont_matter(void **state)
 	assert_int_equal(storm->denied, 1);
 }
 
+/* ---- when a process can't be tagged ---- */
+
+static int reach_target(void *arg)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0), r, by_child;
+	int tags = bpf_map__fd(lsm->maps.task_tags);
+	struct ulsp_task_tag tag = {};
+	pid_t pid;
+
+	(void)arg;
+	/* The test's own map: no isolation of bpf(2) here. */
+	bpf_map_lookup_elem(tags, &fd, &tag);
+	bpf_map_delete_elem(tags, &fd);
+	r = lsm_error(kill(storm->target, 0));
+	pid = fork();
+	if (!pid)
+		_exit(lsm_error(kill(storm->target, 0)));
+	by_child = pid < 0 ? 252 : lsm_end(pid);
+	if (tag.all && bpf_map_update_elem(tags, &fd, &tag, BPF_ANY))
+		return 253;
+	return r == by_child ? r : 251;
+}
+
+static void without_storage_the_number_tells(void **state)
+{
+	(void)state;
+	storm_begin();
+	lsm->bss->untaggable = 0;
+	lsm_expect(GROUP_A, reach_target, NULL, 0);
+	lsm->bss->untaggable = 1;
+	lsm_expect(GROUP_A, reach_target, NULL, EPERM);
+	lsm_expect(NOBODY, reach_target, NULL, 0);
+	lsm->bss->untaggable = 0;
+}
+
+static int move_and_execute(void *arg)
+{
+	const uint64_t *tag = arg;
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0), r;
+	struct ulsp_task_tag mine = {.all = *tag, .exec = *tag};
+
+	r = lsm_write_file(MEMBERS "/cgroup.procs", "0");
+	if (r || fd < 0 || bpf_map_update_elem(bpf_map__fd(lsm->maps.task_tags), &fd, &mine, 0))
+		return 253;
+	execl("/proc/self/exe", "exit", (char *)NULL);
+	return errno;
+}
+
+/* A move can't be refused; that it made no member is counted, and no program runs after it. */
+static void a_fifth_group_is_refused(void **state)
+{
+	uint64_t three = 0x000500040003, four = 0x0006000500040003, before = untagged(GROUP_A);
+
+	(void)state;
+	lsm_expect(NOBODY, move_and_execute, &three, 0);
+	assert_int_equal(untagged(GROUP_A), before);
+	lsm_expect(NOBODY, move_and_execute, &four, EPERM);
+	assert_true(untagged(GROUP_A) > before);
+}
+
+static void a_fifth_group_by_a_move_is_counted(void **state)
+{
+	uint64_t before = untagged(GROUP_A);
+	struct ulsp_task_tag four = {.all = 0x0006000500040003, .exec = 0x0006000500040003};
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	storm_begin();
+	pid = in(START, false);
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(lsm->maps.task_tags), &fd, &four, 0), 0);
+	close(fd);
+	storm_move(pid, MEMBERS);
+	lsm_kill(pid);
+	assert_int_equal(untagged(GROUP_A), before + 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_have_their_process_groups),
 		cmocka_unit_test(other_hierarchies_dont_matter),
+		cmocka_unit_test(without_storage_the_number_tells),
+		cmocka_unit_test(a_fifth_group_is_refused),
+		cmocka_unit_test(a_fifth_group_by_a_move_is_counted),
 		cmocka_unit_test(forks_while_policy_loads),
 		cmocka_unit_test(forks_while_moved),
 		cmocka_unit_test(forks_while_reloaded),
@@ -351,5 +455,7 @@ int main(int argc, char **argv)
 		storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED, storm_fd, 0);
 		exec_storm();
 	}
+	if (argc == 1 && !strcmp(argv[0], "exit"))
+		return 0;
 	return cmocka_run_group_tests(tests, storm_up, lsm_down);
 }
