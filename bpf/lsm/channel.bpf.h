@@ -8,8 +8,9 @@
  * its uses: it belongs to who opens it first, until nobody has it open.
  *
  * Files of memfd_create() have no name to open: they get to others as passed
- * descriptors (kind UNIX) or by /proc/PID/fd (kind PTRACE).  Opening is what is
- * judged: a file's removal and its size (unlink, truncate, stat) are not.
+ * descriptors (kind UNIX) or by /proc/PID/fd (kind PTRACE).  Queues and shared
+ * files are also judged when they are removed, renamed or altered, not when
+ * they are looked at (stat).
  */
 #ifndef CHANNEL_BPF_H
 #define CHANNEL_BPF_H
@@ -83,6 +84,22 @@ static __always_inline int channel_open(struct inode *inode, __u64 magic)
 	mine = my_tag();
 	tag = bpf_inode_storage_get(&inode_tags, inode, NULL, 0);
 	return reach(mine, tag ? *tag : 0, kind, 0);
+}
+
+/* Removed, renamed or altered: by its name, `dentry`. */
+static __always_inline int reach_lasting(struct dentry *dentry)
+{
+	struct inode *inode = dentry->d_inode;
+	__u64 *tag;
+	__u32 kind;
+
+	if (!inode)
+		return 0;
+	kind = lasting_kind(inode, inode->i_sb->s_magic);
+	if (!kind)
+		return 0;
+	tag = bpf_inode_storage_get(&inode_tags, inode, NULL, 0);
+	return reach(my_tag(), tag ? *tag : 0, kind, 0);
 }
 
 #endif

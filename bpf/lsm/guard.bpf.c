@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "channel.bpf.h"
 #include "places.bpf.h"
 
 /* `dentry` need not exist yet. */
@@ -54,7 +55,9 @@ int BPF_PROG(lsm_symlink, struct inode *dir, struct dentry *dentry, const char *
 SEC("lsm/inode_unlink")
 int BPF_PROG(lsm_unlink, struct inode *dir, struct dentry *dentry, int ret)
 {
-	return ret ? ret : change(dir, dentry);
+	if (!ret)
+		ret = change(dir, dentry);
+	return ret ? ret : reach_lasting(dentry);
 }
 
 SEC("lsm/inode_rmdir")
@@ -78,7 +81,11 @@ int BPF_PROG(lsm_rename, struct inode *old_dir, struct dentry *old, struct inode
 {
 	if (!ret)
 		ret = change(old_dir, old);
-	return ret ? ret : change(new_dir, new);
+	if (!ret)
+		ret = change(new_dir, new);
+	if (!ret)
+		ret = reach_lasting(old);
+	return ret ? ret : reach_lasting(new); /* what is replaced */
 }
 
 /* Owner, mode, size: a shell that writes to its own /proc/PID also truncates. */
@@ -88,12 +95,12 @@ static __always_inline int alter(struct dentry *dentry)
 	__u64 mine = my_tag();
 	int kind;
 
-	if (!mine || !inode)
+	if (!inode)
 		return 0;
-	kind = write_kind(inode, mine);
-	if (kind == PLACE_FREE && is_guarded_path(dentry))
+	kind = mine ? write_kind(inode, mine) : PLACE_FREE;
+	if (mine && kind == PLACE_FREE && is_guarded_path(dentry))
 		kind = ULSP_REACH_GUARD;
-	return kind == PLACE_FREE ? 0 : forbid(mine, kind);
+	return kind == PLACE_FREE ? reach_lasting(dentry) : forbid(mine, kind);
 }
 
 SEC("?lsm/inode_setattr")

@@ -13,24 +13,82 @@
 
 #include "reach.bpf.h"
 
-/* Not deleted when the file is closed: the address's next owner-setter replaces it. */
+/*
+ * Files whose owner a member has set, until they are freed.  Who is outside adds none.  What is
+ * left when the rest is taken is the groups': each has its own share.
+ */
+enum { OWNERS = 1 << 16, FIRST_COME = OWNERS / 2, SHARE = 100, SHARES = SHARE * ULSP_MAX_GROUPS };
+_Static_assert(SHARES < OWNERS - FIRST_COME, "room for processors that count at the same time");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 16);
+	__uint(max_entries, OWNERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, __u64);
 } owner_tags SEC(".maps");
 
+/* Of owner_tags, by the first group of the tag (its slot plus one); 0: of nobody any more. */
+__u32 owners[ULSP_MAX_GROUPS + 1];
+__u32 owners_total;
+
+static __always_inline void count_owner(__u64 tag, __s32 by)
+{
+	__u32 slot = tag_slot(tag, 0);
+
+	if (slot <= ULSP_MAX_GROUPS)
+		__sync_fetch_and_add(&owners[slot], by);
+}
+
+/* 0, or why it can't be remembered. */
+static __always_inline int own(__u64 key, __u64 mine)
+{
+	__u32 slot = tag_slot(mine, 0);
+
+	if (slot > ULSP_MAX_GROUPS)
+		return -EPERM;
+	if (owners[slot] >= SHARE && owners_total >= FIRST_COME)
+		return -ENOMEM;
+	if (bpf_map_update_elem(&owner_tags, &key, &mine, BPF_NOEXIST))
+		return -ENOMEM;
+	__sync_fetch_and_add(&owners_total, 1);
+	count_owner(mine, 1);
+	return 0;
+}
+
 SEC("lsm/file_set_fowner")
 int BPF_PROG(lsm_set_owner, struct file *file)
 {
-	__u64 key = (__u64)file, mine = my_tag();
+	__u64 key = (__u64)file, mine = my_tag(), *setter;
 
-	if (!mine)
-		bpf_map_delete_elem(&owner_tags, &key);
-	else if (bpf_map_update_elem(&owner_tags, &key, &mine, BPF_ANY))
+	if (!mine && !owners_total)
+		return 0;
+	setter = bpf_map_lookup_elem(&owner_tags, &key);
+	if (setter) {
+		count_owner(__sync_lock_test_and_set(setter, mine), -1);
+		count_owner(mine, 1);
+	} else if (mine && own(key, mine)) {
 		bpf_send_signal(SIGNAL_KILL); /* fails closed: this hook can't refuse */
+	}
+	return 0;
+}
+
+/* Of every file: most leave at once. */
+SEC("lsm/file_free_security")
+int BPF_PROG(lsm_owner_ends, struct file *file)
+{
+	__u64 key = (__u64)file, *setter, tag;
+
+	if (!owners_total)
+		return 0;
+	setter = bpf_map_lookup_elem(&owner_tags, &key);
+	if (!setter)
+		return 0;
+	tag = *setter;
+	if (bpf_map_delete_elem(&owner_tags, &key))
+		return 0;
+	count_owner(tag, -1);
+	__sync_fetch_and_add(&owners_total, -1);
 	return 0;
 }
 
