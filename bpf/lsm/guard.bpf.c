@@ -88,7 +88,7 @@ int BPF_PROG(lsm_rename, struct inode *old_dir, struct dentry *old, struct inode
 	return ret ? ret : reach_lasting(new); /* what is replaced */
 }
 
-/* Owner, mode, size: a shell that writes to its own /proc/PID also truncates. */
+/* Owner, mode, size, attributes: a shell that writes to its own /proc/PID also truncates. */
 static __always_inline int alter(struct dentry *dentry)
 {
 	struct inode *inode = dentry->d_inode;
@@ -112,6 +112,33 @@ int BPF_PROG(lsm_setattr_args2, struct dentry *dentry, struct iattr *attr, int r
 /* 6.12; not 6.1. */
 SEC("?lsm/inode_setattr")
 int BPF_PROG(lsm_setattr_args3, void *idmap, struct dentry *dentry, struct iattr *attr, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
+
+SEC("lsm/inode_setxattr")
+int BPF_PROG(lsm_setxattr, void *idmap, struct dentry *dentry, const char *name, const void *value,
+	     size_t size, int flags, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
+
+SEC("lsm/inode_removexattr")
+int BPF_PROG(lsm_removexattr, void *idmap, struct dentry *dentry, const char *name, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
+
+/* Access lists are attributes before 6.2. */
+SEC("?lsm/inode_set_acl")
+int BPF_PROG(lsm_set_acl, void *idmap, struct dentry *dentry, const char *name,
+	     struct posix_acl *acl, int ret)
+{
+	return ret ? ret : alter(dentry);
+}
+
+SEC("?lsm/inode_remove_acl")
+int BPF_PROG(lsm_remove_acl, void *idmap, struct dentry *dentry, const char *name, int ret)
 {
 	return ret ? ret : alter(dentry);
 }

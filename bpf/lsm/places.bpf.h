@@ -15,13 +15,18 @@ enum {
 };
 
 enum {
+	MAGIC_BINDER = 0x6c6f6f70,
 	MAGIC_BPF = 0xcafe4a11,
 	MAGIC_BINFMT = 0x42494e4d,
 	MAGIC_CGROUP = 0x27e0eb,
 	MAGIC_CGROUP2 = 0x63677270,
 	MAGIC_CONFIG = 0x62656570,
 	MAGIC_DEBUG = 0x64626720,
+	MAGIC_EFI = 0xde5e81e4,
+	MAGIC_FUSE_CONTROL = 0x65735543,
 	MAGIC_PROC = 0x9fa0,
+	MAGIC_PSTORE = 0x6165676c,
+	MAGIC_RESCTRL = 0x7655821,
 	MAGIC_SECURITY = 0x73636673,
 	MAGIC_SYS = 0x62656572,
 	MAGIC_TRACE = 0x74726163,
@@ -41,12 +46,17 @@ static __always_inline int filesystem_kind(const struct inode *inode)
 	switch ((__u32)inode->i_sb->s_magic) {
 	case MAGIC_BPF:
 		return ULSP_REACH_GUARD;
+	case MAGIC_BINDER:
 	case MAGIC_BINFMT:
 	case MAGIC_CGROUP:
 	case MAGIC_CGROUP2:
 	case MAGIC_CONFIG:
 	case MAGIC_DEBUG:
+	case MAGIC_EFI:
+	case MAGIC_FUSE_CONTROL:
 	case MAGIC_PROC:
+	case MAGIC_PSTORE:
+	case MAGIC_RESCTRL:
 	case MAGIC_SECURITY:
 	case MAGIC_SYS:
 	case MAGIC_TRACE:

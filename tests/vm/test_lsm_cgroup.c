@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -146,6 +147,18 @@ static int receive(void *arg)
 	return m.msg_flags & MSG_CTRUNC ? EPERM : 0;
 }
 
+static int set_attribute(void *arg)
+{
+	(void)arg;
+	return lsm_error(setxattr(ROOM, "trusted.ulsp", "x", 1, 0));
+}
+
+static int remove_attribute(void *arg)
+{
+	(void)arg;
+	return lsm_error(removexattr(ROOM, "trusted.none"));
+}
+
 /* ---- by others' hands ---- */
 
 static int by_worker(void *arg)
@@ -219,6 +232,8 @@ static const struct lsm_attempt attempts[] = {
 	{"mkdir of a cgroup", make_cgroup, 0, NULL},
 	{"rmdir of a cgroup", remove_cgroup, 0, NULL},
 	{"chown of cgroup.procs", chown_procs, 0, NULL},
+	{"setxattr of a cgroup", set_attribute, 0, NULL},
+	{"removexattr of a cgroup", remove_attribute, ENODATA, NULL},
 };
 
 int main(void)

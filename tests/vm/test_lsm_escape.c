@@ -49,8 +49,10 @@ static int up(void **state)
 	mkdir("/tmp/pts", 0755);
 	mkdir("/tmp/mounted", 0755);
 	mkdir("/tmp/moved", 0755);
+	mkdir("/tmp/pstore", 0755);
 	if (mount("none", "/tmp/pts", "devpts", 0, "ptmxmode=0666") ||
 	    mount("none", "/tmp/moved", "tmpfs", 0, NULL) ||
+	    mount("none", "/tmp/pstore", "pstore", 0, NULL) ||
 	    mknod("/tmp/memory", S_IFCHR | 0600, makedev(1, 1)))
 		return -1;
 	earlier.core_pattern = open("/proc/sys/kernel/core_pattern", O_WRONLY | O_CLOEXEC);
@@ -267,6 +269,13 @@ static int score_other(void *arg)
 	return lsm_write_file(path, "0");
 }
 
+/* Of those below /sys that have a filesystem of their own, the one that mounts anywhere. */
+static int change_pstore(void *arg)
+{
+	(void)arg;
+	return lsm_error(chmod("/tmp/pstore", 0750));
+}
+
 #ifdef __x86_64__
 static int port_access(void *arg)
 {
@@ -323,6 +332,7 @@ static const struct lsm_attempt attempts[] = {
 	{"modprobe", open_to_write, 0, "/proc/sys/kernel/modprobe"},
 	{"another's oom_score_adj", score_other, 0, NULL},
 	{"sysfs", open_to_write, 0, "/sys/kernel/mm/transparent_hugepage/enabled"},
+	{"pstore", change_pstore, 0, NULL},
 };
 
 int main(void)
