@@ -59,10 +59,16 @@ static int queue_open_file(void *arg)
 	return lsm_try_open(MQ_PATH, O_RDONLY);
 }
 
+static int queue_chmod(void *arg)
+{
+	(void)arg;
+	return chmod(MQ_PATH, 0666) ? errno : 0;
+}
+
 static int queue_remove(void *arg)
 {
 	(void)arg;
-	return mq_unlink(MQ_NAME) ? errno : 0;
+	return unlink(MQ_PATH) ? errno : 0; /* mq_unlink(3) tells EPERM as EACCES */
 }
 
 static int file_make(void *arg)
@@ -108,10 +114,43 @@ static int file_open_or_make(void *arg)
 	return shm_open(SHM_NAME, O_CREAT | O_RDWR, 0666) < 0 ? errno : 0;
 }
 
+static int file_truncate(void *arg)
+{
+	(void)arg;
+	return truncate(SHM_PATH, 4096) ? errno : 0;
+}
+
+static int file_chmod(void *arg)
+{
+	(void)arg;
+	return chmod(SHM_PATH, 0666) ? errno : 0;
+}
+
+static int file_rename(void *arg)
+{
+	(void)arg;
+	LSM_TRY(rename(SHM_PATH, SHM_PATH "2"));
+	return rename(SHM_PATH "2", SHM_PATH) ? errno : 0;
+}
+
+static int file_replace(void *arg)
+{
+	int fd = open(SHM_PATH "3", O_CREAT | O_RDWR, 0666), r;
+
+	(void)arg;
+	LSM_TRY(fd < 0);
+	close(fd);
+	if (!rename(SHM_PATH "3", SHM_PATH))
+		return 0;
+	r = errno;
+	unlink(SHM_PATH "3");
+	return r;
+}
+
 static int file_remove(void *arg)
 {
 	(void)arg;
-	return shm_unlink(SHM_NAME) ? errno : 0;
+	return unlink(SHM_PATH) ? errno : 0; /* as does shm_unlink(3) */
 }
 
 /* ---- FIFOs ---- */
@@ -154,32 +193,36 @@ static const struct lsm_channel channels[] = {
 	 queue_remove,
 	 NULL,
 	 ULSP_REACH_IPC,
-	 true,
+	 false,
 	 {{"mq_open", queue_open, EPERM},
 	  {"mq_open O_CREAT", queue_open_or_make, EPERM},
-	  {"open", queue_open_file, EPERM}}},
+	  {"open", queue_open_file, EPERM},
+	  {"chmod", queue_chmod, EPERM}}},
 	{"POSIX shared memory",
 	 file_make,
 	 file_remove,
 	 NULL,
 	 ULSP_REACH_SHM,
-	 true,
+	 false,
 	 {{"shm_open", file_open, EPERM},
 	  {"shm_open O_CREAT", file_open_or_make, EPERM},
-	  {"open", file_open_reading, EPERM}}},
+	  {"open", file_open_reading, EPERM},
+	  {"truncate", file_truncate, EPERM},
+	  {"chmod", file_chmod, EPERM},
+	  {"rename", file_rename, EPERM}}},
 	{"POSIX shared memory, by mknod",
 	 file_make_node,
 	 file_remove,
 	 NULL,
 	 ULSP_REACH_SHM,
-	 true,
+	 false,
 	 {{"shm_open", file_open, EPERM}}},
 	{"POSIX shared memory, by O_TMPFILE",
 	 file_make_late,
 	 file_remove,
 	 NULL,
 	 ULSP_REACH_SHM,
-	 true,
+	 false,
 	 {{"shm_open", file_open, EPERM}}},
 	{"FIFO",
 	 NULL,
@@ -208,6 +251,18 @@ static int up(void **state)
 }
 
 /* ---- tests ---- */
+
+/* Renamed over, a file would be gone like a removed one. */
+static void files_are_not_replaced(void **state)
+{
+	(void)state;
+	lsm_expect(GROUP_A, file_make, NULL, 0);
+	lsm_expect(NOBODY, file_replace, NULL, EPERM);
+	lsm_expect(GROUP_B, file_replace, NULL, EPERM);
+	lsm_expect(GROUP_A, file_open, NULL, 0);
+	lsm_expect(GROUP_A, file_replace, NULL, 0);
+	lsm_expect(GROUP_A, file_remove, NULL, 0);
+}
 
 /* A FIFO that nobody has open is anybody's, one by one. */
 static void left_over_fifo(void **state)
@@ -266,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LSM_CHANNEL_TESTS,
+		cmocka_unit_test(files_are_not_replaced),
 		cmocka_unit_test(left_over_fifo),
 		cmocka_unit_test(pipes_without_names),
 	};
