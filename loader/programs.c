@@ -9,55 +9,42 @@
 #include "knobs.h"
 #include "ulsp.skel.h"
 
-/* The type of a function's last parameter, if it has `n`; else 0. */
-static __u32 last_parameter(const struct btf *btf, const char *function, __u32 n,
-			    const struct btf_param **ret)
+/* Whether the kernel's function has a pointer to a struct as the last of `n` parameters. */
+static bool ends_in_struct(const struct btf *kernel, const char *function, __u32 n)
 {
-	__s32 id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
-	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+	__s32 id = btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(kernel, (__u32)id) : NULL;
 
-	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	t = t ? btf__type_by_id(kernel, t->type) : NULL;
 	if (!t || !btf_is_func_proto(t) || btf_vlen(t) != n)
-		return 0;
-	*ret = &btf_params(t)[n - 1];
-	return (*ret)->type;
+		return false;
+	t = btf__type_by_id(kernel, btf_params(t)[n - 1].type);
+	return t && btf_is_ptr(t) && btf_is_struct(btf__type_by_id(kernel, t->type));
 }
 
-/* Whether the kernel has it with a pointer to a struct there: 7.x, for its own use. */
-static bool is_struct_pointer(const char *function, __u32 n)
+/* 7.x has it for its own use, with another parameter there. */
+static bool is_other(const char *function, __u32 n)
 {
 	struct btf *kernel = btf__load_vmlinux_btf();
-	const struct btf_param *param;
-	const struct btf_type *t;
-	bool is = false;
-	__u32 type;
+	bool is = kernel && ends_in_struct(kernel, function, n);
 
-	if (!kernel)
-		return false;
-	type = last_parameter(kernel, function, n, &param);
-	t = type ? btf__type_by_id(kernel, type) : NULL;
-	if (t && btf_is_ptr(t))
-		is = btf_is_struct(btf__type_by_id(kernel, t->type));
 	btf__free(kernel);
 	return is;
 }
 
 /*
  * libbpf refuses an object one of whose kernel functions has other parameters in this kernel, also
- * a weak one that isn't called: the object's own idea of it is changed to the kernel's.
+ * a weak one that isn't called.  By a name that no kernel has it is just missing.
  */
-static int fit(struct btf *own, const char *function, __u32 n)
+static void lose(const struct btf *own, const char *function)
 {
-	const struct btf_param *param;
-	int aux, pointer;
+	__s32 id = btf__find_by_name_kind(own, function, BTF_KIND_FUNC);
+	char *name;
 
-	aux = btf__add_struct(own, "bpf_prog_aux", 0);
-	pointer = aux > 0 ? btf__add_ptr(own, aux) : aux;
-	if (pointer < 0)
-		return pointer;
-	if (last_parameter(own, function, n, &param))
-		((struct btf_param *)param)->type = (__u32)pointer;
-	return 0;
+	if (id <= 0)
+		return;
+	name = (char *)btf__name_by_offset(own, btf__type_by_id(own, (__u32)id)->name_off);
+	*name = 'x';
 }
 
 struct ulsp_bpf *programs_open(void)
@@ -70,11 +57,9 @@ struct ulsp_bpf *programs_open(void)
 	if (!o)
 		return NULL;
 	if (other == UNKNOWN)
-		other = is_struct_pointer(function, PARAMETERS);
-	if (other && fit(bpf_object__btf(o->obj), function, PARAMETERS)) {
-		ulsp_bpf__destroy(o);
-		return NULL;
-	}
+		other = is_other(function, PARAMETERS);
+	if (other)
+		lose(bpf_object__btf(o->obj), function);
 	return o;
 }
 
