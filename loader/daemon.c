@@ -14,6 +14,8 @@
 #include "log.h"
 #include "probe.h"
 
+enum { TICK_US = 1000000 };
+
 /* ---- start ---- */
 
 /* What is missing, all of it, each with its fix. */
@@ -137,6 +139,21 @@ static int load_at_start(struct daemon *d, struct err *e)
 	return 0;
 }
 
+/* Only where BPF LSM is in use and the kernel can preempt programs something is ever to do. */
+static int on_tick(sd_event_source *source, uint64_t usec, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct err e = {0};
+	int r = d->lsm ? lsm_catch_up(d->lsm, &e) : 0;
+
+	if (r < 0)
+		log_error("%s", e.text);
+	else if (r)
+		log_info("tagged what runs once more: the kernel left calls out");
+	sd_event_source_set_time(source, usec + TICK_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static int open_parts(struct daemon *d, struct err *e)
 {
 	struct compiled *none = NULL;
@@ -178,6 +195,10 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (r)
 		return r;
 	daemon_follow(d);
+	r = sd_event_add_time_relative(d->event, &d->tick, CLOCK_MONOTONIC, TICK_US, TICK_US / 10,
+				       on_tick, d);
+	if (r < 0)
+		return r;
 	return server_new(d->event, path, requests_handle, d, &d->server, e);
 }
 
@@ -265,6 +286,7 @@ void daemon_close(struct daemon **dp)
 	/* while the instance is locked: the socket's name is ours only so long */
 	if (d->server)
 		server_stop(d->server);
+	sd_event_source_disable_unref(d->tick);
 	monitor_free(&d->monitor);
 	supervisor_free(&d->supervisor);
 	parking_free(&d->parking);

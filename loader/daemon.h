@@ -40,6 +40,7 @@ struct daemon {
 	struct parking *parking;
 	struct server *server;
 	struct enforced *now;	    /* never NULL after the start; may have no group */
+	sd_event_source *tick;	    /* each second, for what the kernel left out */
 	bool destroy;		    /* at the end: detach and unpin everything */
 	struct client *last_client; /* who asked for the end: answered when it is done */
 };

@@ -39,6 +39,8 @@ static const char *const map_names[LSM_MAPS] = {
 
 static const char *const iterator_names[LSM_ITERATORS] = {
 	[LSM_TASKS] = "tag_tasks", [LSM_SOCKETS] = "tag_sockets"};
+static const char *const tracer_names[LSM_TRACERS] = {"tag_fork", "tag_exit", "tag_move",
+						      "tag_exec"};
 
 static const struct {
 	const char *name;
@@ -70,6 +72,8 @@ static struct lsm *lsm_new(void)
 		l->map[m] = -1;
 	for (size_t n = 0; n < LSM_ITERATORS; n++)
 		l->iterator[n] = -1;
+	for (size_t n = 0; n < LSM_TRACERS; n++)
+		l->tracer[n] = -1;
 	for (size_t n = 0; n < LSM_LOOPBACK_HOOKS; n++)
 		l->loopback[n] = -1;
 	return l;
@@ -86,6 +90,8 @@ void lsm_close(struct lsm **lp)
 		scope_close(&l->map[m]);
 	for (size_t n = 0; n < LSM_ITERATORS; n++)
 		scope_close(&l->iterator[n]);
+	for (size_t n = 0; n < LSM_TRACERS; n++)
+		scope_close(&l->tracer[n]);
 	for (size_t n = 0; n < LSM_LOOPBACK_HOOKS; n++)
 		scope_close(&l->loopback[n]);
 	free(l);
@@ -215,6 +221,20 @@ static int keep_maps(struct lsm *l, struct ulsp_lsm *o, const char *dir)
 	return 0;
 }
 
+/* If its name is one of these. */
+static int keep_link(const struct bpf_link *link, const char *name, const char *const *names,
+		     int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(name, names[i]))
+			continue;
+		fds[i] = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 static int attach_one(struct lsm *l, struct bpf_program *p, const char *dir)
 {
 	scoped(scope_link) struct bpf_link *link = NULL;
@@ -225,12 +245,11 @@ static int attach_one(struct lsm *l, struct bpf_program *p, const char *dir)
 	if (!link)
 		return -errno;
 	r = path ? pin_fd(bpf_link__fd(link), path) : -ENOMEM;
-	for (size_t n = 0; !r && n < LSM_ITERATORS; n++) {
-		if (strcmp(bpf_program__name(p), iterator_names[n]))
-			continue;
-		l->iterator[n] = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 3);
-		r = l->iterator[n] < 0 ? -errno : 0;
-	}
+	if (!r)
+		r = keep_link(link, bpf_program__name(p), iterator_names, l->iterator,
+			      LSM_ITERATORS);
+	if (!r)
+		r = keep_link(link, bpf_program__name(p), tracer_names, l->tracer, LSM_TRACERS);
 	return r;
 }
 
@@ -339,6 +358,8 @@ static int adopt(struct lsm *l, const char *dir, struct err *e)
 	}
 	for (size_t n = 0; !r && n < LSM_ITERATORS; n++)
 		r = open_pin(dir, "", iterator_names[n], &l->iterator[n]);
+	for (size_t n = 0; !r && n < LSM_TRACERS; n++)
+		r = open_pin(dir, "", tracer_names[n], &l->tracer[n]);
 	for (size_t n = 0; !r && n < LSM_LOOPBACK_HOOKS; n++)
 		r = open_pin(dir, "prog_", loopback_hooks[n].name, &l->loopback[n]);
 	return r ? err_set(e, -EEXIST, "BPF LSM: the pins at %s are not of this build", dir) : 0;

@@ -35,12 +35,16 @@ enum lsm_map {
 
 /* Programs that go through what runs already: processes, then their sockets. */
 enum { LSM_TASKS, LSM_SOCKETS, LSM_ITERATORS };
+/* Tracing programs: the kernel leaves a call out when it comes while one is preempted. */
+enum { LSM_TRACERS = 4 };
 /* Programs for the cgroup2 root while a group isolates loopback. */
 enum { LSM_LOOPBACK_HOOKS = 4 };
 
 struct lsm {
 	int map[LSM_MAPS];
 	int iterator[LSM_ITERATORS];	  /* links */
+	int tracer[LSM_TRACERS];	  /* links */
+	uint64_t missed;		  /* calls that were left out, as far as they were made good */
 	int loopback[LSM_LOOPBACK_HOOKS]; /* programs */
 };
 
@@ -67,6 +71,13 @@ enum { LSM_NONE_LEFT = -1 };
  */
 int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
 	     const struct enforced *en, int left, struct err *e);
+/* Calls of tracing programs that the kernel has left out, ever. */
+uint64_t lsm_missed(const struct lsm *l);
+/*
+ * If some were since the last time: tag what runs once more, and forget processes that are gone.
+ * 1: that was so.
+ */
+int lsm_catch_up(struct lsm *l, struct err *e);
 /* Members can't reach this process (or no longer). */
 void lsm_guard(const struct lsm *l, pid_t pid, bool on);
 /* Whether a process is tagged. */

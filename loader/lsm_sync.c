@@ -8,6 +8,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,34 @@ static int run_iterator(int link, struct err *e)
 	return n < 0 ? err_set(e, -errno, "BPF LSM: tagging what runs: %m") : 0;
 }
 
+static uint64_t misses_of(int link)
+{
+	scoped(scope_close) int prog = -1;
+	struct bpf_prog_info info = {};
+	struct bpf_link_info of = {};
+	__u32 size = sizeof(of);
+
+	if (bpf_obj_get_info_by_fd(link, &of, &size))
+		return 0;
+	prog = bpf_prog_get_fd_by_id(of.prog_id);
+	size = sizeof(info);
+	if (prog < 0 || bpf_obj_get_info_by_fd(prog, &info, &size))
+		return 0;
+	return info.recursion_misses;
+}
+
+uint64_t lsm_missed(const struct lsm *l)
+{
+	uint64_t sum = 0;
+
+	for (size_t n = 0; n < LSM_TRACERS; n++)
+		sum += misses_of(l->tracer[n]);
+	return sum;
+}
+
+/* Passes over what runs, while calls are left out meanwhile; entries that are looked at. */
+enum { PASSES = 5, TGIDS = 1 << 20 };
+
 static int tag_running(const struct lsm *l, int left, struct err *e)
 {
 	__u32 zero = 0, slot = (__u32)(left + 1);
@@ -329,10 +358,45 @@ static int tag_running(const struct lsm *l, int left, struct err *e)
 
 	if (bpf_map_update_elem(l->map[LSM_TAGGER], &zero, &slot, BPF_ANY))
 		return err_set(e, -errno, "BPF LSM: can't tell the tagger: %m");
-	/* tasks first: sockets get their owner's tag */
-	for (size_t n = 0; !r && n < LSM_ITERATORS; n++)
-		r = run_iterator(l->iterator[n], e);
+	for (int times = 0; !r && times < PASSES; times++) {
+		uint64_t missed = lsm_missed(l);
+
+		/* tasks first: sockets get their owner's tag */
+		for (size_t n = 0; !r && n < LSM_ITERATORS; n++)
+			r = run_iterator(l->iterator[n], e);
+		if (lsm_missed(l) == missed)
+			break;
+	}
 	return r;
+}
+
+/* Processes whose end was missed. */
+static void forget_dead(const struct lsm *l)
+{
+	__u32 tgid, next;
+	int r = bpf_map_get_next_key(l->map[LSM_TGID_TAGS], NULL, &next);
+
+	for (int n = 0; !r && n < TGIDS; n++) {
+		tgid = next;
+		r = bpf_map_get_next_key(l->map[LSM_TGID_TAGS], &tgid, &next);
+		if (kill((pid_t)tgid, 0) && errno == ESRCH)
+			bpf_map_delete_elem(l->map[LSM_TGID_TAGS], &tgid);
+	}
+}
+
+int lsm_catch_up(struct lsm *l, struct err *e)
+{
+	uint64_t missed = lsm_missed(l);
+	int r;
+
+	if (missed == l->missed)
+		return 0;
+	r = tag_running(l, LSM_NONE_LEFT, e);
+	if (r)
+		return r;
+	forget_dead(l);
+	l->missed = missed;
+	return 1;
 }
 
 int lsm_sync(struct lsm *l, struct instance *i, const struct cgroup_root *root,
