@@ -270,7 +270,7 @@ int BPF_PROG(lsm_exec, struct linux_binprm *bprm, int ret)
 	if (!had && !by_file)
 		return 0;
 	tag = have;
-	full = add_tag(&tag.all, given_by_cgroup(task, BPF_CORE_READ(task, cgroups, dfl_cgrp)));
+	full = add_tag(&tag.all, given_by_cgroup(task, task->cgroups->dfl_cgrp));
 	full |= add_tag(&tag.all, by_file);
 	full |= add_tag(&tag.exec, by_file);
 	if (!full && had && is_leader(task) && same_tag(&have, &tag))
