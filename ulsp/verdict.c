@@ -81,25 +81,26 @@ static int is_awaited(const struct ulsp_message *m)
 /* What every verdict needs; fills in whom it is for. */
 static int ready(const struct ulsp_message *m, struct ulsp_slot *said)
 {
-	struct ulsp *u;
-	__u32 generation;
-	int r;
-
 	if (!m || !ulsp_is_ask(m))
 		return -EINVAL;
-	u = m->u;
-	if (!u->backend)
+	if (!m->u->backend)
 		return -ENOTCONN;
-	r = u->backend->generation(u, m->raw.group, &generation);
-	if (r)
-		return r;
-	if (generation != m->raw.generation) {
-		u->stats.late++;
-		return -ESTALE;
-	}
 	said->ticket = m->raw.ticket;
 	said->generation = m->raw.generation;
 	return 0;
+}
+
+/* Whether the policy is still the one that asked. */
+static int fresh(const struct ulsp_message *m)
+{
+	struct ulsp *u = m->u;
+	__u32 generation;
+	int r;
+
+	r = u->backend->generation(u, m->raw.group, &generation);
+	if (!r && generation != m->raw.generation)
+		r = -ESTALE;
+	return r;
 }
 
 /* To who waits. */
@@ -109,10 +110,8 @@ static int answer(const struct ulsp_message *m, const struct ulsp_slot *said)
 
 	if (!is_awaited(m))
 		return -EINVAL;
-	if (ulsp_now_ns(CLOCK_MONOTONIC) >= m->raw.deadline_ns) {
-		u->stats.late++;
+	if (ulsp_now_ns(CLOCK_MONOTONIC) >= m->raw.deadline_ns)
 		return -ETIMEDOUT;
-	}
 	return u->backend->answer(u, m, said);
 }
 
@@ -138,7 +137,7 @@ static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
 	struct ulsp_slot said = {.verdict = (__u8)verdict, .error = (__s16)error};
 	struct ulsp_cache wanted = {.cover = ULSP_COVER_FLOW};
 	struct ulsp_cache_key key;
-	int r;
+	int answered, r;
 
 	if (cache) {
 		r = ulsp_sized_in(&wanted, sizeof(wanted), cache,
@@ -149,17 +148,25 @@ static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
 	r = ready(m, &said);
 	if (r)
 		return r;
-	if (wanted.cover == ULSP_COVER_ONCE) {
-		r = answer(m, &said);
-	} else {
+	if (wanted.cover != ULSP_COVER_ONCE) {
 		/* Nobody is answered by what can't be kept as it is wanted. */
 		r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)wanted.cover, &key);
 		if (r)
 			return r;
-		if (is_awaited(m))
-			answer(m, &said); /* too late is not too late for the next */
-		r = keep(m, wanted.cover, wanted.ttl_ms, &said);
 	}
+	/*
+	 * Who waits comes first, and takes no answer of another generation: to ask the kernel for
+	 * the generation takes longer than all the rest.
+	 */
+	answered = answer(m, &said);
+	r = fresh(m);
+	if (!r)
+		r = wanted.cover == ULSP_COVER_ONCE
+			    ? answered
+			    : keep(m, wanted.cover, wanted.ttl_ms, &said);
+	/* Too late for who waited is not too late for the next. */
+	if (r == -ESTALE || answered == -ETIMEDOUT)
+		m->u->stats.late++;
 	if (!r)
 		m->u->stats.verdicts++;
 	return r;
@@ -204,7 +211,11 @@ int ulsp_rewrite(struct ulsp_message *m, const struct sockaddr *to, socklen_t by
 		return -EAFNOSUPPORT;
 	if (!said.port)
 		return -EINVAL;
-	r = answer(m, &said);
+	r = fresh(m);
+	if (!r)
+		r = answer(m, &said);
+	if (r == -ESTALE || r == -ETIMEDOUT)
+		m->u->stats.late++;
 	if (!r)
 		m->u->stats.verdicts++;
 	return r;
