@@ -242,6 +242,23 @@ bool ulsp_deliver(struct ulsp *u, const void *record, size_t bytes, int number)
 	return u->count < ULSP_BATCH;
 }
 
+/*
+ * What is readable, or -errno.  Messages that are there don't wait for a look at the rest, which is
+ * due when the coarse clock has gone on.
+ */
+static int wait_for(struct ulsp *u, struct epoll_event events[SOURCES], bool lingered,
+		    int timeout_ms)
+{
+	uint64_t now = lingered ? ulsp_now_ns(CLOCK_MONOTONIC_COARSE) : 0;
+	int n;
+
+	if (lingered && now == u->looked_ns)
+		return 0;
+	u->looked_ns = now;
+	n = epoll_wait(u->epoll_fd, events, SOURCES, lingered ? 0 : timeout_ms);
+	return n < 0 ? -errno : n;
+}
+
 /* One wait; returns how many messages, or -errno. */
 static int dispatch_once(struct ulsp *u, int timeout_ms)
 {
@@ -254,9 +271,9 @@ static int dispatch_once(struct ulsp *u, int timeout_ms)
 		return -ENOTCONN;
 	lingered = timeout_ms && u->backend->linger && u->backend->linger(u);
 	ring = lingered;
-	n = epoll_wait(u->epoll_fd, events, SOURCES, lingered ? 0 : timeout_ms);
+	n = wait_for(u, events, lingered, timeout_ms);
 	if (n < 0)
-		return -errno;
+		return n;
 	for (int i = 0; i < n; i++) {
 		switch (events[i].data.u32) {
 		case SOURCE_RING:

@@ -63,6 +63,8 @@ struct ulsp {
 	struct ulsp_track tracks[ULSP_MAX_GROUPS];
 	struct ulsp_cgroups cgroups;
 
+	uint64_t looked_ns; /* at the other sources, CLOCK_MONOTONIC_COARSE */
+
 	/* Of the dispatch that is under way. */
 	int count;
 	int error; /* what the handler ended it with */
