@@ -45,11 +45,14 @@ static const struct {
 
 /*
  * A short wait for the next message before a sleep costs less than the wake-up, where messages
- * follow each other.  Where they don't it is tried now and then only.
+ * follow each other.  Where they don't it is tried now and then only.  It is longer where somebody
+ * waits for answers: a process that connects by TCP asks again after 30 to 60 us.
  */
-enum { LINGER_NS = 20000, LINGER_PAUSES = 4, LINGER_CREDIT = 8, LINGER_RETRY = 32 };
+enum { LINGER_NS = 20000, LINGER_ASKED_NS = 80000 };
+enum { LINGER_PAUSES = 4, LINGER_CREDIT = 8, LINGER_RETRY = 32 };
 struct pause {
 	bool warm;	     /* the last drain took something */
+	bool asked;	     /* and somebody was answered */
 	unsigned int credit; /* waits that may fail before they are held off */
 	unsigned int held;   /* waits held off since */
 };
@@ -342,6 +345,7 @@ static void kernel_drain(struct ulsp *u)
 	struct kernel *k = u->impl;
 
 	awake(k, true);
+	k->pause.asked = false;
 	k->pause.warm = ulsp_ring_drain(&k->ring, on_record, u) > 0;
 	publish(u);
 }
@@ -355,9 +359,9 @@ static void relax(void)
 #endif
 }
 
-static bool wait_shortly(const struct ulsp_ring *ring)
+static bool wait_shortly(const struct ulsp_ring *ring, bool asked)
 {
-	uint64_t end = ulsp_now_ns(CLOCK_MONOTONIC) + LINGER_NS;
+	uint64_t end = ulsp_now_ns(CLOCK_MONOTONIC) + (asked ? LINGER_ASKED_NS : LINGER_NS);
 
 	do {
 		if (ulsp_ring_ready(ring))
@@ -379,7 +383,7 @@ static bool kernel_linger(struct ulsp *u)
 		return true;
 	if (l->warm && (l->credit || ++l->held >= LINGER_RETRY)) {
 		l->held = 0;
-		if (wait_shortly(&k->ring)) {
+		if (wait_shortly(&k->ring, l->asked)) {
 			l->credit = LINGER_CREDIT;
 			return true;
 		}
@@ -428,6 +432,7 @@ static int kernel_answer(struct ulsp *u, const struct ulsp_message *m, const str
 
 	if (m->raw.slot >= ULSP_MAX_SLOTS)
 		return -EINVAL;
+	k->pause.asked = true;
 	s = &k->slots[m->raw.slot];
 	if (__atomic_load_n(&s->ticket, __ATOMIC_RELAXED) >= said->ticket)
 		return -EALREADY;
