@@ -7,6 +7,9 @@ bench_BPF += decide
 bench_decide_LIBS := policy
 bench_PROGRAMS += ring
 bench_ring_LIBS := kern ulsp
+bench_PROGRAMS += ask
+bench_ask_SRC := bench/ask_peers.c
+bench_ask_LIBS := ulsp
 # in guests only: lsm.sh
 bench_PROGRAMS += lsm
 bench_lsm_SRC := tests/vm/lsm_fixture.c loader/lsm_hooks.c
