@@ -53,6 +53,7 @@ enum { LINGER_PAUSES = 4, LINGER_CREDIT = 8, LINGER_RETRY = 32 };
 struct pause {
 	bool warm;	     /* the last drain took something */
 	bool asked;	     /* and somebody was answered */
+	bool poked;	     /* by way of the daemon, which may need this processor */
 	unsigned int credit; /* waits that may fail before they are held off */
 	unsigned int held;   /* waits held off since */
 };
@@ -345,7 +346,7 @@ static void kernel_drain(struct ulsp *u)
 	struct kernel *k = u->impl;
 
 	awake(k, true);
-	k->pause.asked = false;
+	k->pause.asked = k->pause.poked = false;
 	k->pause.warm = ulsp_ring_drain(&k->ring, on_record, u) > 0;
 	publish(u);
 }
@@ -381,7 +382,7 @@ static bool kernel_linger(struct ulsp *u)
 	awake(k, true);
 	if (ulsp_ring_ready(&k->ring))
 		return true;
-	if (l->warm && (l->credit || ++l->held >= LINGER_RETRY)) {
+	if (l->warm && !l->poked && (l->credit || ++l->held >= LINGER_RETRY)) {
 		l->held = 0;
 		if (wait_shortly(&k->ring, l->asked)) {
 			l->credit = LINGER_CREDIT;
@@ -446,8 +447,10 @@ static int kernel_answer(struct ulsp *u, const struct ulsp_message *m, const str
 	s->port = said->port;
 	memcpy(s->addr, said->addr, sizeof(s->addr));
 	__atomic_store_n(&s->ticket, said->ticket, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&s->parked, __ATOMIC_SEQ_CST) == said->ticket)
+	if (__atomic_load_n(&s->parked, __ATOMIC_SEQ_CST) == said->ticket) {
 		(void)!write(k->fds[FD_POKE], &poke, sizeof(poke)); /* full: it looks by itself */
+		k->pause.poked = true;
+	}
 	return 0;
 }
 
