@@ -18,6 +18,7 @@ enum {
 
 /* Waits within the operation: an average over about the last eight. */
 enum { SUCCESS_MAX = 1024, SUCCESS_SHIFT = 3, SUCCESS_WORTH = 256, SKIPS = 64 };
+enum { WAKE_UP = 4 }; /* times as long where the ULSP is to be woken first */
 
 static __always_inline struct ulsp_wait *wait_at(__u32 ring, __u32 slot)
 {
@@ -168,39 +169,60 @@ static long spin_once(__u32 n, struct spin *spin)
 	return bpf_ktime_get_ns() >= spin->end_ns || task_wanted(spin->rivals);
 }
 
-/* Whether the ULSP looks for messages right now, on another processor, and answers in time mostly.
+/*
+ * A wait that is worth its time: `ns` 0: none is.  `rivals` is from before the message, which may
+ * wake the ULSP on this very processor: then it must have it.
  */
-static __always_inline int worth(const struct ulsp_page *page, struct ulsp_asking *how)
+struct patience {
+	__u32 ns;
+	__u32 asleep;
+	int rivals;
+};
+
+/*
+ * For a ULSP that looks for messages right now, on another processor; or that sleeps and may be
+ * woken there, which takes longer.
+ */
+static __always_inline struct patience patience(const struct ulsp_page *page,
+						struct ulsp_asking *how)
 {
 	__u32 awake = *(const volatile __u32 *)&page->awake;
+	struct patience p = {.ns = how->spin_ns, .asleep = !awake, .rivals = task_rivals()};
+	__u32 success = awake ? how->success : how->woken;
 
-	if (!how->spin_ns || !awake || awake == bpf_get_smp_processor_id() + 1)
-		return 0;
-	if (how->success >= SUCCESS_WORTH)
-		return 1;
-	return how->skipped++ % SKIPS == SKIPS - 1;
+	if (awake == bpf_get_smp_processor_id() + 1)
+		p.ns = 0;
+	if (p.ns && success < SUCCESS_WORTH && how->skipped++ % SKIPS != SKIPS - 1)
+		p.ns = 0;
+	if (p.asleep)
+		p.ns *= WAKE_UP;
+	return p;
 }
 
-static __always_inline void learn(struct ulsp_asking *how, int answered)
+static __always_inline void learn(struct ulsp_asking *how, int asleep, int answered)
 {
-	__u32 success = how->success;
+	__u32 success = asleep ? how->woken : how->success;
 
 	success -= success >> SUCCESS_SHIFT;
 	if (answered)
 		success += SUCCESS_MAX >> SUCCESS_SHIFT;
-	how->success = success;
+	if (asleep)
+		how->woken = success;
+	else
+		how->success = success;
 	__sync_fetch_and_add(&how->spun, 1);
 	if (answered)
 		__sync_fetch_and_add(&how->answered, 1);
 }
 
-static __always_inline void spin(struct event *ev, struct ulsp_asking *how, __u64 now)
+static __always_inline void spin(struct event *ev, struct ulsp_asking *how, __u64 now,
+				 const struct patience *p)
 {
 	struct spin spin = {
 		.slot = slot_at(ev->by.ring, ev->slot),
 		.ticket = ev->ticket,
-		.end_ns = now + how->spin_ns,
-		.rivals = task_rivals(),
+		.end_ns = now + p->ns,
+		.rivals = p->rivals,
 	};
 
 	if (!spin.slot)
@@ -208,7 +230,7 @@ static __always_inline void spin(struct event *ev, struct ulsp_asking *how, __u6
 	if (spin.end_ns > ev->deadline_ns)
 		spin.end_ns = ev->deadline_ns;
 	bpf_loop(SPINS, spin_once, &spin, 0);
-	learn(how, spin.answered);
+	learn(how, p->asleep, spin.answered);
 }
 
 static __always_inline const struct ulsp_page *page_of(__u32 ring)
@@ -223,6 +245,7 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 {
 	const struct ulsp_page *page;
 	struct ulsp_asking *how;
+	struct patience p = {};
 	__u64 now;
 	__u32 ring;
 	int error;
@@ -240,15 +263,15 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 	}
 	/* Before the message: a ULSP that is awake takes it at once. */
 	if (!busy)
-		busy = !worth(page, how);
+		p = patience(page, how);
 	error = record_to(ev, owner, ring, ULSP_MSG_ASK);
 	if (error) {
 		hold_end(ev);
 		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
 		return HELD_NOT;
 	}
-	if (!busy)
-		spin(ev, how, now);
+	if (p.ns)
+		spin(ev, how, now, &p);
 	return answer(ev);
 }
 
@@ -256,6 +279,7 @@ int hold_on(struct event *ev)
 {
 	const struct ulsp_page *page;
 	struct ulsp_asking *how;
+	struct patience p;
 	__u32 ring;
 
 	if (!ev)
@@ -263,8 +287,12 @@ int hold_on(struct event *ev)
 	ring = ev->by.ring;
 	page = page_of(ring);
 	how = bpf_map_lookup_elem(&asking, &ring);
-	if (page && how && answer(ev) == HELD_STILL && worth(page, how))
-		spin(ev, how, bpf_ktime_get_ns());
+	if (!page || !how || answer(ev) != HELD_STILL)
+		return answer(ev);
+	p = patience(page, how);
+	/* Who is being woken may wait for this processor already. */
+	if (p.ns && !p.asleep)
+		spin(ev, how, bpf_ktime_get_ns(), &p);
 	return answer(ev);
 }
 

@@ -134,7 +134,8 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 {
 	scoped(scope_free) char *old_path = pin_path("%s/ring", dir);
 	scoped(scope_close) int old = old_path ? pin_open(old_path) : -ENOMEM;
-	const struct ulsp_asking how = {.spin_ns = SPIN_NS_DEFAULT, .success = 1024};
+	const struct ulsp_asking how = {
+		.spin_ns = SPIN_NS_DEFAULT, .success = 1024, .woken = 1024};
 	__u32 slot;
 	void *page;
 	int r;
