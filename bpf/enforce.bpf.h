@@ -58,13 +58,22 @@ static __always_inline int conclude(void *ctx, struct event *ev)
 	return REFUSE;
 }
 
+enum { RESTARTED_NS = 5000000 };
+
+/* The call is made again: then it returns what the program does. */
+static __always_inline int again(struct event *ev, __u32 cap_ns)
+{
+	if (!knobs.restart_flag || !restart(ev, cap_ns))
+		return 0;
+	set_retval(-ERESTARTNOINTR);
+	return 1;
+}
+
 /* After settle_or_wait(): the call is made again, or ends by the fail mode. */
 static __always_inline int wait_or_fail(void *ctx, struct event *ev)
 {
-	if (knobs.restart_flag && restart(ev)) {
-		set_retval(-ERESTARTNOINTR);
+	if (again(ev, RESTARTED_NS))
 		return REFUSE;
-	}
 	waited_enough(ev);
 	return conclude(ctx, ev);
 }

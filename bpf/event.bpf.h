@@ -51,7 +51,7 @@ struct event {
 	__u64 deadline_ns;
 	__u8 to[16];
 	__u32 to_port;
-	__u32 reserved;
+	__u32 given_up; /* the call is not restarted any more */
 };
 
 #endif

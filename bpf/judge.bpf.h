@@ -235,6 +235,8 @@ static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 		error = restart_found(ev);
 		if (error == HELD_DECIDED)
 			hold_end(ev);
+		if (error == HELD_STILL)
+			verdict_deny(ev, ev->error, ULSP_REASON_ASKED);
 		if (error != HELD_NOT)
 			return error == HELD_STILL;
 	}

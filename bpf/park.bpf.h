@@ -55,14 +55,18 @@ static __always_inline void unpark(struct bpf_sock *sk)
 	p->held_by = 0;
 }
 
+/* Whether there is a SYN to be held. */
+static __always_inline int parkable(struct bpf_sock_addr *ctx, struct bpf_sock *sk)
+{
+	return sk && ctx->protocol == IPPROTO_TCP && ctx->type == SOCK_STREAM;
+}
+
 /* Whether the connection waits from now on. */
 static __always_inline int park(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct event *ev)
 {
 	struct sock_state *s;
 	struct park *p;
 
-	if (!sk || ctx->protocol != IPPROTO_TCP || ctx->type != SOCK_STREAM)
-		return 0;
 	p = park_of(sk, 1);
 	s = bpf_sk_storage_get(&socks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!p || !s) {

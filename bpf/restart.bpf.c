@@ -9,7 +9,6 @@
 #include "task.bpf.h"
 
 enum {
-	CAP_NS = 5000000, /* all waiting of one call: it takes the processor meanwhile */
 	FLAG_NS = 200000, /* for the flag to be seen: an interrupt of this processor sets it */
 	LOOKS = 1 << 14,
 };
@@ -106,8 +105,7 @@ int restart_found(struct event *ev)
 		bpf_map_delete_elem(&calls, &key);
 		if (r == HELD_DECIDED)
 			return r;
-		/* Told apart by restart(), which does no more then. */
-		ev->deadline_ns = 0;
+		ev->given_up = 1;
 		return HELD_STILL;
 	}
 	bpf_map_delete_elem(&calls, &key);
@@ -129,7 +127,8 @@ static long look(__u32 n, struct flagged *f)
 	return bpf_ktime_get_ns() >= f->end_ns;
 }
 
-static __always_inline int remember(const struct event *ev, const struct call_key *key)
+static __always_inline int remember(const struct event *ev, const struct call_key *key,
+				    __u32 cap_ns)
 {
 	struct call fresh = {
 		.ticket = ev->ticket,
@@ -142,23 +141,23 @@ static __always_inline int remember(const struct event *ev, const struct call_ke
 		.key = ev->key,
 	};
 
-	fresh.until_ns = bpf_ktime_get_ns() + CAP_NS;
+	fresh.until_ns = bpf_ktime_get_ns() + cap_ns;
 	if (fresh.until_ns > ev->deadline_ns)
 		fresh.until_ns = ev->deadline_ns;
 	return bpf_map_update_elem(&calls, key, &fresh, BPF_ANY);
 }
 
-int restart(struct event *ev)
+int restart(struct event *ev, __u32 cap_ns)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct call_key key = my_key(task);
 	struct flagged f = {.task = task};
 	struct call *c;
 
-	if (!ev || !knobs.restart_flag || !ev->deadline_ns || !in_call(task))
+	if (!ev || !knobs.restart_flag || ev->given_up || !in_call(task))
 		return 0;
 	c = bpf_map_lookup_elem(&calls, &key);
-	if (!c && !remember(ev, &key))
+	if (!c && !remember(ev, &key, cap_ns))
 		c = bpf_map_lookup_elem(&calls, &key);
 	if (!c)
 		return 0;

@@ -20,7 +20,10 @@ enum { ERESTARTNOINTR = 513 };
  * operation's; else it goes on, and is decided or not.
  */
 extern int restart_found(struct event *ev);
-/* Whether the call will be restarted if it returns -ERESTARTNOINTR now. */
-extern int restart(struct event *ev);
+/*
+ * Whether the call will be restarted if it returns -ERESTARTNOINTR now.  All waiting of one call
+ * takes `cap_ns` at most: it takes the processor meanwhile.
+ */
+extern int restart(struct event *ev, __u32 cap_ns);
 
 #endif

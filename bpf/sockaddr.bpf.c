@@ -147,15 +147,24 @@ static __always_inline int readdress6(struct bpf_sock_addr *ctx, const struct ev
 	return ret;
 }
 
+/* For a ULSP to be woken and to answer: that is sooner than by way of the daemon. */
+enum { UNPARKED_NS = 300000 };
+
 /* A TCP connection can wait outside the call. */
 static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 					   struct event *ev)
 {
 	if (knobs.flags & ULSP_KNOB_HOLD) {
+		int has_syn = parkable(ctx, sk);
+
 		unpark(sk);
 		if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
 			return GO;
 		if (settle_or_wait(ctx, ev, NULL, 0)) {
+			if (!has_syn)
+				return wait_or_fail(ctx, ev);
+			if (again(ev, UNPARKED_NS))
+				return REFUSE;
 			if (park(ctx, sk, ev)) {
 				count_reason(ULSP_REASON_HELD);
 				return GO;
