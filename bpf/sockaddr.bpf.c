@@ -157,7 +157,8 @@ static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf
 	if (knobs.flags & ULSP_KNOB_HOLD) {
 		int has_syn = parkable(ctx, sk);
 
-		unpark(sk);
+		if (has_syn)
+			unpark(sk);
 		if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
 			return GO;
 		if (settle_or_wait(ctx, ev, NULL, 0)) {
