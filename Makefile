@@ -211,6 +211,7 @@ san-bins: $(UNIT_BINS)
 bench: all
 	$(Q)$(MAKE) --no-print-directory bench-bins
 	$(Q)BUILD=$(BUILD) bench/run.sh
+	$(Q)BUILD=$(BUILD) bench/ask.sh
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
