@@ -296,4 +296,11 @@ int hold_on(struct event *ev)
 	return answer(ev);
 }
 
+int hold_elsewhere(const struct event *ev)
+{
+	const struct ulsp_page *page = ev ? page_of(ev->by.ring) : NULL;
+
+	return page && *(const volatile __u32 *)&page->cpu != bpf_get_smp_processor_id() + 1;
+}
+
 char _license[] SEC("license") = "GPL";

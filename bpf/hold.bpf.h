@@ -26,6 +26,11 @@ enum held {
 extern int hold(struct event *ev, const struct sock_state *owner, int busy);
 /* The same again, after a while. */
 extern int hold_on(struct event *ev);
+/*
+ * Whether the ULSP has another processor, as far as is known: else it can't answer before the
+ * process sleeps.
+ */
+extern int hold_elsewhere(const struct event *ev);
 /* Whether there is a verdict by now. */
 extern int answer(struct event *ev);
 /* The daemon is to be told of a verdict from now on; whether there is one already. */

@@ -164,7 +164,7 @@ static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf
 		if (settle_or_wait(ctx, ev, NULL, 0)) {
 			if (!has_syn)
 				return wait_or_fail(ctx, ev);
-			if (again(ev, UNPARKED_NS))
+			if (hold_elsewhere(ev) && again(ev, UNPARKED_NS))
 				return REFUSE;
 			if (park(ctx, sk, ev)) {
 				count_reason(ULSP_REASON_HELD);

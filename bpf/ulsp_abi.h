@@ -240,7 +240,8 @@ struct ulsp_page {
 	__u64 late;	/* verdicts that came after the deadline or for an old generation */
 	__u64 taken;	/* the ring up to here: what the ring says is given back may be behind */
 	__u32 awake;	/* 1 + the CPU on which it looks for messages; 0: it sleeps */
-	__u8 reserved[4096 - 68];
+	__u32 cpu;	/* 1 + the CPU on which it did so last */
+	__u8 reserved[4096 - 72];
 };
 #define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull

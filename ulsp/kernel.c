@@ -338,6 +338,8 @@ static void awake(struct kernel *k, bool now)
 {
 	int cpu = now ? sched_getcpu() : -1;
 
+	if (now)
+		__atomic_store_n(&k->page->cpu, (uint32_t)(cpu + 1), __ATOMIC_RELAXED);
 	__atomic_store_n(&k->page->awake, (uint32_t)(cpu + 1), __ATOMIC_RELEASE);
 }
 
