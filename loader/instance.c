@@ -52,6 +52,7 @@ enum {
 	GROUPS_BYTES = ULSP_MAX_GROUPS * sizeof(struct ulsp_group),
 	FILES_BYTES = ULSP_MAX_FILES * ULSP_PATH_BYTES,
 	STREAMS_BYTES = ULSP_MAX_GROUPS * ULSP_MAX_RINGS * sizeof(struct ulsp_stream),
+	HOW_BYTES = ULSP_MAX_RINGS * sizeof(struct ulsp_asking),
 };
 
 static int *map_fd_of(struct instance *i, const struct shared_map *m)
@@ -326,7 +327,9 @@ int instance_open(const char *name, struct instance **ret, struct err *e)
 		i->file = map_in(i->files, FILES_BYTES, PROT_READ | PROT_WRITE);
 	if (i->file)
 		i->stream = map_in(i->streams, STREAMS_BYTES, PROT_READ);
-	if (!i->stream)
+	if (i->stream)
+		i->how = map_in(i->asking, HOW_BYTES, PROT_READ | PROT_WRITE);
+	if (!i->how)
 		return err_set(e, -errno, "can't map the instance's arrays: %m");
 	*ret = TAKE_PTR(i);
 	return 0;
@@ -345,6 +348,8 @@ void instance_close(struct instance **instance)
 		munmap(i->file, FILES_BYTES);
 	if (i->stream)
 		munmap(i->stream, STREAMS_BYTES);
+	if (i->how)
+		munmap(i->how, HOW_BYTES);
 	for (n = 0; n < NSHARED; n++)
 		scope_close(map_fd_of(i, &shared_maps[n]));
 	scope_close(&i->monitor);

@@ -41,8 +41,9 @@ struct instance {
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
 	struct ulsp_stream *stream;    /* mmapped, read only */
+	struct ulsp_asking *how;       /* mmapped, ULSP_MAX_RINGS, writable */
 	uint32_t restart_flag; /* of thread_info.flags; 0: system calls can't be restarted */
-	bool adopted;		       /* pins were there before */
+	bool adopted;	       /* pins were there before */
 };
 
 /* The run directory of an instance: $ULSP_RUN_DIR or /run/ulsp, and its name. */
@@ -81,6 +82,8 @@ int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_byte
 /* A new cache for another program: verdicts of the earlier one, and of what it left, are void. */
 int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_bytes,
 			struct ulsp_maps *m, struct err *e);
+/* How long operations wait for it in their own hooks; what was counted stays. */
+void instance_ulsp_spin(struct instance *i, const struct ulsp_maps *m, uint32_t spin_us);
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m);
 
 /* The loaded policy as text with places (pol_print POL_PRINT_LINES); pinned. */

@@ -89,6 +89,7 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u)
 	p->user = user;
 	p->restart = u->restart;
 	p->ring_bytes = u->ring_bytes ? u->ring_bytes : 1 << 20;
+	p->spin_us = u->spin_us;
 	p->asked = u->asked;
 	return 0;
 }

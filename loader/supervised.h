@@ -34,6 +34,7 @@ struct supervised {
 	char **argv;
 	enum pol_restart restart;
 	uint64_t ring_bytes;
+	uint32_t spin_us;
 	bool asked;
 
 	struct ulsp_maps maps;

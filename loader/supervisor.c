@@ -120,6 +120,7 @@ int supervisor_add(struct supervisor *s, const struct pol_ulsp *u, struct superv
 		supervised_free(p);
 		return r;
 	}
+	instance_ulsp_spin(s->instance, &p->maps, p->spin_us);
 	s->v[s->n++] = p;
 	*ret = p;
 	*ret_new = true;

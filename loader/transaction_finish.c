@@ -86,6 +86,7 @@ static void update_ulsps(struct transaction *t)
 
 		if (supervised_define(one, &p->ulsps[i]))
 			log_error("ulsp %s: out of memory", one->name);
+		instance_ulsp_spin(t->d->instance, &one->maps, one->spin_us);
 		if (differs && !t->ulsp_new[i] && supervised_renew(one, &e))
 			log_error("%s", e.text);
 		if (one->ring_bytes != ring_bytes && !t->ulsp_new[i]) {

@@ -13,10 +13,10 @@
 
 #include "cleanup.h"
 #include "pins.h"
+#include "policy.h"
 
 enum {
 	RING_BYTES_DEFAULT = 1 << 20,
-	SPIN_NS_DEFAULT = 50000,
 	CACHE_ENTRIES = 1 << 16, /* flows with a verdict; the least used goes first */
 };
 
@@ -135,8 +135,8 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	scoped(scope_free) char *old_path = pin_path("%s/ring", dir);
 	scoped(scope_close) int old = old_path ? pin_open(old_path) : -ENOMEM;
 	const struct ulsp_asking how = {
-		.spin_ns = SPIN_NS_DEFAULT, .success = 1024, .woken = 1024};
-	__u32 slot;
+		.spin_ns = POL_SPIN_DEFAULT_US * 1000, .success = 1024, .woken = 1024};
+	__u32 slot, id;
 	void *page;
 	int r;
 
@@ -170,8 +170,8 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	if (old < 0 || map_id(old) != map_id(m->ring))
 		m->mapped->taken = 0; /* of a ring that is gone */
 	slot = m->slot;
-	if (bpf_map_update_elem(i->asking, &slot, &how, BPF_ANY))
-		return -errno;
+	if (bpf_map_lookup_elem(i->rings, &slot, &id)) /* it was nobody's, or another's */
+		i->how[slot] = how;
 	/* The ring last: what finds it finds page and cache too. */
 	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||
 	    bpf_map_update_elem(i->caches, &slot, &m->cache, BPF_ANY) ||
@@ -257,6 +257,12 @@ int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_byte
 	fini(m);
 	*m = next;
 	return 0;
+}
+
+void instance_ulsp_spin(struct instance *i, const struct ulsp_maps *m, uint32_t spin_us)
+{
+	/* Alone: programs count in the same entry meanwhile. */
+	__atomic_store_n(&i->how[m->slot].spin_ns, spin_us * 1000, __ATOMIC_RELAXED);
 }
 
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m)

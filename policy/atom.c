@@ -16,6 +16,7 @@ static const struct suffix {
 	int token;
 	uint64_t factor;
 } suffixes[] = {
+	{"us", TOK_MICROS, 1},
 	{"ms", TOK_DURATION, 1},
 	{"s", TOK_DURATION, 1000},
 	{"m", TOK_DURATION, 60 * 1000},

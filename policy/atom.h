@@ -10,9 +10,9 @@
 
 struct atom {
 	struct addr addr;
-	uint64_t lo,
-		hi; /* NUMBER: a range or one; DURATION (ms), SIZE (bytes), RATE (per hour): lo */
-	bool bad;   /* already reported: takes part in the grammar, means nothing */
+	uint64_t lo, hi; /* NUMBER: a range or one; DURATION (ms), MICROS, SIZE (bytes), RATE (per
+			    hour): lo */
+	bool bad;	 /* already reported: takes part in the grammar, means nothing */
 };
 
 /* The token that a text is, filled in *ret; negative errno and a line otherwise. */

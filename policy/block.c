@@ -59,8 +59,9 @@ static bool check_name(struct parser *p, const struct text *name, const struct p
 
 void ulsp_begin(struct parser *p, const struct text *name, const struct pol_loc *loc)
 {
-	p->ulsp = (struct pol_ulsp){.loc = *loc};
-	p->exec_loc = p->user_loc = p->restart_loc = p->ring_loc = (struct pol_loc){0};
+	p->ulsp = (struct pol_ulsp){.loc = *loc, .spin_us = POL_SPIN_DEFAULT_US};
+	p->exec_loc = p->user_loc = p->restart_loc = p->ring_loc = p->spin_loc =
+		(struct pol_loc){0};
 	if (check_name(p, name, loc))
 		p->ulsp.name = keep_text(p, name->s, name->n);
 }
@@ -172,6 +173,22 @@ void ulsp_ring(struct parser *p, const struct atom *size, const struct pol_loc *
 		pol_diag_add(p->diags, POL_ERROR, loc,
 			     "a ring's size is a power of two from 4K to 1G, as 256K or 4M");
 	p->ulsp.ring_bytes = bytes;
+}
+
+void ulsp_spin(struct parser *p, const struct atom *us, const struct pol_loc *loc)
+{
+	if (check_once(p, &p->spin_loc, loc, "spin"))
+		return;
+	p->spin_loc = *loc;
+	if (us->bad)
+		return;
+	if (us->lo > POL_SPIN_MAX_US) {
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "longer than 1ms: it is a processor's time; what waits longer sleeps");
+		return;
+	}
+	p->ulsp.spin_us = (uint32_t)us->lo;
+	p->ulsp.spin_given = true;
 }
 
 void ulsp_end(struct parser *p)

@@ -55,15 +55,16 @@ static struct set_use use_of(const struct pol_loc *loc, struct set *s, bool nega
 %token CACHE "cache" DOWN "down" ERRNO "errno" EXEC "exec" FROM "from" HOLD "hold" LOG "log"
 %token PORT "port" TO "to" UID "uid"
 %token ANY "any" BURST "burst" CGROUP "cgroup" FILE "file" NAMED "name" RESTART "restart"
-%token RING "ring" USER "user"
+%token RING "ring" SPIN "spin" USER "user"
 
 %token <number> OP "an operation" PROTO "a protocol"
 %token <text> NAME "a name" STRING "a quoted string" VARIABLE "a $name"
 %token <atom> ADDR "an address" NUMBER "a number" DURATION "a duration, as 200ms"
+%token <atom> MICROS "microseconds, as 50us"
 %token <atom> SIZE "a size, as 1M" RATE "a rate, as 100/s"
 
 %nterm <text> any_name header_name name ulsp_name word
-%nterm <atom> duration rate size
+%nterm <atom> duration micros rate size
 %nterm <elem> elem
 %nterm <use> value
 %nterm <number> error_number
@@ -124,7 +125,7 @@ ulsp_name:
 keyword:
 	ALLOW | ASK | DENY | LIMIT | SERVE | DEFINE | GROUP | INCLUDE | ULSP | DEFAULT | DEGRADE
 |	ISOLATE | MEMBERS | MODE | PEERS | CACHE | DOWN | ERRNO | EXEC | FROM | HOLD | LOG | PORT
-|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | RESTART | RING | USER | PROTO
+|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | RESTART | RING | SPIN | USER | PROTO
 ;
 
 open:
@@ -161,6 +162,7 @@ ulsp_item:
 |	USER word { ulsp_user(p, &$word, &@word); }
 |	RESTART word { ulsp_restart(p, &$word, &@word); }
 |	RING size { ulsp_ring(p, &$size, &@size); }
+|	SPIN micros { ulsp_spin(p, &$micros, &@micros); }
 ;
 
 exec_words:
@@ -268,6 +270,19 @@ duration:
 		pol_diag_add(p->diags, POL_ERROR, &@$, "a duration needs a unit: %llums or %llus",
 			     (unsigned long long)$NUMBER.lo, (unsigned long long)$NUMBER.lo);
 		$$.bad = true;
+	}
+;
+
+micros:
+	MICROS
+|	DURATION { $$.lo *= 1000; }
+|	NUMBER
+	{
+		if ($$.lo || $$.hi) {
+			pol_diag_add(p->diags, POL_ERROR, &@$, "a duration needs a unit: %lluus",
+				     (unsigned long long)$NUMBER.lo);
+			$$.bad = true;
+		}
 	}
 ;
 
@@ -412,6 +427,7 @@ static void expect_token(struct expected *e, yysymbol_kind_t symbol, bool only)
 	case YYSYMBOL_STRING:
 	case YYSYMBOL_NUMBER:
 	case YYSYMBOL_DURATION:
+	case YYSYMBOL_MICROS:
 	case YYSYMBOL_SIZE:
 	case YYSYMBOL_RATE:
 		expect(e, name, false);

@@ -169,6 +169,7 @@ struct pol_group {
 	uint32_t default_id, implied_id;
 };
 
+enum { POL_SPIN_DEFAULT_US = 50, POL_SPIN_MAX_US = 1000 };
 enum pol_restart { POL_RESTART_ALWAYS, POL_RESTART_ON_FAILURE, POL_RESTART_NEVER };
 
 struct pol_ulsp {
@@ -179,6 +180,8 @@ struct pol_ulsp {
 	char *user; /* NULL: nobody */
 	enum pol_restart restart;
 	uint64_t ring_bytes; /* power of two, at least a page; 0: not given (1 MiB) */
+	uint32_t spin_us;    /* longest wait within the operation; 0: none */
+	bool spin_given;     /* else the default */
 	bool asked;	     /* some rule asks or serves it; otherwise it receives `log` messages */
 };
 

@@ -25,7 +25,7 @@ static bool begins_statement(const struct unit *u, int kind)
 		return u->block > 0 && !u->in_ulsp;
 	default:
 		return u->in_ulsp && (kind == TOK_EXEC || kind == TOK_USER || kind == TOK_RESTART ||
-				      kind == TOK_RING);
+				      kind == TOK_RING || kind == TOK_SPIN);
 	}
 }
 
