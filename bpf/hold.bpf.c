@@ -56,7 +56,7 @@ static __always_inline int take(struct event *ev, __u64 now)
 		if (__sync_val_compare_and_swap(&w->until_ns, until, ev->deadline_ns + KEEP_NS) !=
 		    until)
 			continue;
-		ev->ticket = ++w->ticket;
+		ev->ticket = __sync_fetch_and_add(&w->ticket, 1) + 1;
 		ev->slot = slot;
 		return 0;
 	}
@@ -70,40 +70,49 @@ int hold_end(struct event *ev)
 	if (!ev || !ev->ticket)
 		return 0;
 	w = wait_at(ev->by.ring, ev->slot);
-	if (w && w->ticket == ev->ticket)
-		w->until_ns = 0;
+	/* By its time, not by its ticket: who takes an old one has no other ticket at first. */
+	if (w)
+		__sync_val_compare_and_swap(&w->until_ns, ev->deadline_ns + KEEP_NS, 0);
 	ev->ticket = 0;
 	return 0;
 }
 
 /* ---- verdicts ---- */
 
-static __always_inline int rewritten(struct event *ev, const struct ulsp_slot *s)
+static __always_inline int rewritten(struct event *ev)
 {
-	ev->rewrite = s->family;
-	if (ev->rewrite != (ev->key.family == DEC_V4 ? 4 : 6) || !s->port)
+	if (ev->rewrite != (ev->key.family == DEC_V4 ? 4 : 6) || !ev->to_port)
 		return 0;
-	__builtin_memcpy(ev->to, s->addr, sizeof(ev->to));
-	ev->to_port = s->port;
 	verdict_allow(ev, ULSP_REASON_ANSWERED);
 	return 1;
 }
 
 /*
  * The slot's verdict, if it is this question's.  An unprivileged process wrote it: what is no
- * verdict is as none.
+ * verdict is as none.  A SYN can't go to another address any more: that is refused.
  */
-static __always_inline int read_slot(struct event *ev, struct ulsp_slot *s)
+static __always_inline int read_slot(struct event *ev, struct ulsp_slot *s, struct ulsp_wait *w,
+				     int is_parked)
 {
 	__u8 verdict;
 	__s16 error;
+	__u32 generation;
 
 	/* An atomic that returns a value orders what follows: the ULSP writes the ticket last. */
 	if (__sync_fetch_and_add(&s->ticket, 0) != ev->ticket)
 		return HELD_STILL;
 	verdict = *(const volatile __u8 *)&s->verdict;
 	error = *(const volatile __s16 *)&s->error;
-	if (*(const volatile __u32 *)&s->generation != knobs.generation)
+	generation = *(const volatile __u32 *)&s->generation;
+	if (verdict == ULSP_VERDICT_REWRITE && !is_parked) {
+		ev->rewrite = s->family;
+		__builtin_memcpy(ev->to, s->addr, sizeof(ev->to));
+		ev->to_port = s->port;
+	}
+	/* Whoever has the slot next gets a ticket first: so far all of it was this question's. */
+	if (__sync_fetch_and_add(&w->ticket, 0) != ev->ticket)
+		return HELD_STILL;
+	if (generation != knobs.generation)
 		return HELD_STILL;
 	switch (verdict) {
 	case ULSP_VERDICT_ALLOW:
@@ -115,15 +124,18 @@ static __always_inline int read_slot(struct event *ev, struct ulsp_slot *s)
 		verdict_deny(ev, error, ULSP_REASON_ANSWERED);
 		return HELD_DECIDED;
 	case ULSP_VERDICT_REWRITE:
-		return rewritten(ev, s) ? HELD_DECIDED : HELD_STILL;
+		if (!is_parked)
+			return rewritten(ev) ? HELD_DECIDED : HELD_STILL;
+		verdict_deny(ev, ev->error, ULSP_REASON_ANSWERED);
+		return HELD_DECIDED;
 	}
 	return HELD_STILL;
 }
 
 int answer(struct event *ev)
 {
-	const struct ulsp_wait *w;
 	struct ulsp_slot *s;
+	struct ulsp_wait *w;
 
 	if (!ev || !ev->ticket)
 		return HELD_STILL;
@@ -131,21 +143,26 @@ int answer(struct event *ev)
 	s = slot_at(ev->by.ring, ev->slot);
 	if (!w || !s || w->ticket != ev->ticket)
 		return HELD_STILL;
-	return read_slot(ev, s);
+	return read_slot(ev, s, w, 0);
 }
 
 int answer_parked(struct event *ev)
 {
 	struct ulsp_slot *s;
+	struct ulsp_wait *w;
+	__u64 before;
 
 	if (!ev || !ev->ticket)
 		return HELD_STILL;
+	w = wait_at(ev->by.ring, ev->slot);
 	s = slot_at(ev->by.ring, ev->slot);
-	if (!s)
+	if (!w || !s)
 		return HELD_STILL;
 	/* A full barrier: either the ULSP sees this or its verdict is seen here. */
-	__sync_lock_test_and_set(&s->parked, ev->ticket);
-	return read_slot(ev, s);
+	before = *(const volatile __u64 *)&s->parked;
+	if (before < ev->ticket) /* else a later question has the slot */
+		__sync_val_compare_and_swap(&s->parked, before, ev->ticket);
+	return read_slot(ev, s, w, 1);
 }
 
 /* ---- the wait within the operation ---- */

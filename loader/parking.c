@@ -236,16 +236,24 @@ static void destroy(struct parking *p, struct held *h)
 static int verdict(const struct lane *l, const struct question *q, int *ret_error)
 {
 	const struct ulsp_slot *s = &l->slots[q->slot];
+	int error;
 
 	if (__atomic_load_n(&s->ticket, __ATOMIC_ACQUIRE) != q->ticket ||
 	    s->generation != q->generation)
 		return 0;
 	if (s->verdict == ULSP_VERDICT_ALLOW)
-		*ret_error = 0;
+		error = 0;
 	else if (s->verdict == ULSP_VERDICT_DENY && s->error < 0 && s->error >= -4095)
-		*ret_error = -s->error;
+		error = -s->error;
+	else if (s->verdict == ULSP_VERDICT_REWRITE) /* too late for that */
+		error = q->error;
 	else
 		return 0;
+	/* As long as nobody got a later ticket of the slot all of that was this question's. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&l->waits[q->slot].ticket, __ATOMIC_RELAXED) != q->ticket)
+		return 0;
+	*ret_error = error;
 	return 1;
 }
 
@@ -361,7 +369,8 @@ static int on_parked(void *ctx, void *data, size_t bytes)
 	};
 	if (p->stats.waiting == 1 && h->n == 1)
 		set_timer(p, LOOK_US);
-	l->at[in->slot] = h;
+	if (l->waits[in->slot].ticket == in->ticket)
+		l->at[in->slot] = h;
 	look(p, h, now_ns());
 	return 0;
 }

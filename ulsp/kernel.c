@@ -449,11 +449,12 @@ static int kernel_answer(struct ulsp *u, const struct ulsp_message *m, const str
 	s->port = said->port;
 	memcpy(s->addr, said->addr, sizeof(s->addr));
 	__atomic_store_n(&s->ticket, said->ticket, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&s->parked, __ATOMIC_SEQ_CST) == said->ticket) {
-		(void)!write(k->fds[FD_POKE], &poke, sizeof(poke)); /* full: it looks by itself */
-		k->pause.poked = true;
-	}
-	return 0;
+	if (__atomic_load_n(&s->parked, __ATOMIC_SEQ_CST) != said->ticket)
+		return 0;
+	(void)!write(k->fds[FD_POKE], &poke, sizeof(poke)); /* full: it looks by itself */
+	k->pause.poked = true;
+	/* Parked meanwhile: that it is refused is as good as its own denial. */
+	return said->verdict == ULSP_VERDICT_REWRITE ? -EOPNOTSUPP : 0;
 }
 
 static void kernel_beat(struct ulsp *u, bool alive)

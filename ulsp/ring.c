@@ -99,11 +99,13 @@ unsigned int ulsp_ring_drain(struct ulsp_ring *r, ulsp_ring_take take, void *ctx
 }
 
 /*
- * Sequentially consistent: what is committed after this sees it and wakes, and what was committed
- * before it is seen by a look after this.
+ * What is committed after the fence sees the position and wakes, and what was committed before it
+ * is seen by a look after this: tests/model/wakeup.pml.
  */
 void ulsp_ring_settle(struct ulsp_ring *r)
 {
-	if (*r->consumer != r->at)
-		__atomic_store_n(r->consumer, r->at, __ATOMIC_SEQ_CST);
+	if (*r->consumer == r->at)
+		return;
+	__atomic_store_n(r->consumer, r->at, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
