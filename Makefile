@@ -261,9 +261,11 @@ clean:
 
 -include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d')
 
-.PHONY: list-unit list-live list-scripts list-vm list-vm-long
+.PHONY: list-unit list-unit-scripts list-live list-scripts list-vm list-vm-long
 list-unit:
 	@echo $(tests_UNIT)
+list-unit-scripts:
+	@echo $(tests_UNIT_SCRIPTS)
 list-live:
 	@echo $(tests_LIVE)
 list-scripts:

@@ -3,7 +3,7 @@
 set -eu
 # build; tests; programs that the demo and the live tests use as real clients and servers
 want="gcc make pkg-config clang bpftool libbpf-dev libelf-dev zlib1g-dev libjson-c-dev
-      libsystemd-dev uthash-dev flex bison libcmocka-dev mandoc
+      libsystemd-dev uthash-dev flex bison libcmocka-dev mandoc spin
       iproute2 procps curl python3 netcat-openbsd bind9-dnsutils nftables util-linux"
 # guests on other kernels
 if [ "$(uname -m)" = x86_64 ]; then

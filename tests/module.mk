@@ -1,8 +1,9 @@
-# tests_UNIT: cmocka programs in tests/unit; tests_LIVE: cmocka programs in
+# tests_UNIT: cmocka programs in tests/unit; tests_UNIT_SCRIPTS: tests/unit/*.sh; tests_LIVE: cmocka programs in
 # tests/live that need root; tests_SCRIPTS: tests/live/*.sh; tests_TOOLS: what
 # they run.  tests_VM: which of all these run in guests on each kernel too, the
 # longest first; tests_VM_LONG: in make check-vm only.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
 tests_UNIT :=
+tests_UNIT_SCRIPTS := model
 tests_LIVE :=
 tests_TOOLS := try answerer uring
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \

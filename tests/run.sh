@@ -14,7 +14,7 @@ BUILD=${BUILD:-build}
 what=${1:-all}
 shift
 only="$*"
-: "${UNITS:=$(make -s list-unit)}" "${LIVES:=$(make -s list-live)}" "${SCRIPTS:=$(make -s list-scripts)}"
+: "${UNITS:=$(make -s list-unit)}" "${UNIT_SCRIPTS:=$(make -s list-unit-scripts)}" "${LIVES:=$(make -s list-live)}" "${SCRIPTS:=$(make -s list-scripts)}"
 if [ "$what" = vm ]; then
 	: "${VMS:=$(make -s list-vm) $(make -s list-vm-long)}"
 else
@@ -124,6 +124,9 @@ vm() {
 if [ "$what" = all ] || [ "$what" = unit ]; then
 	for t in $UNITS; do
 		wanted "$t" && one "$t" "make check-unit && $BUILD/tests/$t" "$BUILD/tests/$t"
+	done
+	for t in $UNIT_SCRIPTS; do
+		wanted "$t" && one "$t" "tests/unit/$t.sh" "tests/unit/$t.sh"
 	done
 fi
 if [ "$what" = all ] || [ "$what" = san ]; then
