@@ -106,6 +106,39 @@ static void print_ulsps(const struct ctl *c, struct json_object *ulsps)
 	ctl_table_print(c, &t);
 }
 
+/* Those that operations have waited for. */
+static void print_waits(const struct ctl *c, struct json_object *ulsps)
+{
+	static const char *const titles[] = {"ULSP",  "SLOTS>",	  "SPUN>",     "ANSWERED>",
+					     "HELD>", "WAITING>", "RELEASED>", "REFUSED>",
+					     "LATE>", "FAILED>"};
+	static const char *const fields[] = {"held",	"waiting", "released",
+					     "refused", "late",	   "failed"};
+	struct ctl_table t;
+	bool any = false;
+
+	ctl_table_init(&t, titles, sizeof(titles) / sizeof(*titles));
+	for (size_t i = 0; i < json_object_array_length(ulsps); i++) {
+		struct json_object *u = json_object_array_get_idx(ulsps, i);
+		struct json_object *parked = ctl_get(u, "parked");
+
+		if (!ctl_get_int(u, "spun") && !ctl_get_int(u, "slots") &&
+		    !ctl_get_int(parked, "held"))
+			continue;
+		any = true;
+		ctl_cell(&t, CTL_BOLD, ctl_get_string(u, "name"));
+		ctl_cell_int(&t, ctl_get_int(u, "slots"));
+		ctl_cell_int(&t, ctl_get_int(u, "spun"));
+		ctl_cell_int(&t, ctl_get_int(u, "spun_answered"));
+		for (size_t n = 0; n < sizeof(fields) / sizeof(*fields); n++)
+			ctl_cell_int(&t, ctl_get_int(parked, fields[n]));
+	}
+	if (any)
+		putchar('\n');
+	if (any)
+		ctl_table_print(c, &t);
+}
+
 int cmd_stats(struct ctl *c, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -143,5 +176,6 @@ int cmd_stats(struct ctl *c, int argc, char **argv)
 		putchar('\n');
 	}
 	print_ulsps(c, ctl_get(answer, "ulsps"));
+	print_waits(c, ctl_get(answer, "ulsps"));
 	return CTL_OK;
 }

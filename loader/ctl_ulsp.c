@@ -50,7 +50,7 @@ static int ulsp_list(struct ctl *c, int argc, char **argv)
 
 static void print_ulsp(const struct ctl *c, struct json_object *u)
 {
-	struct json_object *argv = ctl_get(u, "argv");
+	struct json_object *argv = ctl_get(u, "argv"), *parked = ctl_get(u, "parked");
 
 	printf("ulsp      %s\nstate     ", ctl_get_string(u, "name"));
 	ctl_style(c, state_style(ctl_get_string(u, "state")));
@@ -76,6 +76,17 @@ static void print_ulsp(const struct ctl *c, struct json_object *u)
 	printf("messages  %lld sent, %lld received, %lld lost\n", ctl_get_int(u, "sent"),
 	       ctl_get_int(u, "received"), ctl_get_int(u, "lost"));
 	printf("verdicts  %lld, %lld late\n", ctl_get_int(u, "verdicts"), ctl_get_int(u, "late"));
+	if (!json_object_get_boolean(ctl_get(u, "asked")))
+		return;
+	printf("spin      %lld us, %lld waits, %lld answered (%lld%% of the last)\n",
+	       ctl_get_int(u, "spin_us"), ctl_get_int(u, "spun"), ctl_get_int(u, "spun_answered"),
+	       ctl_get_int(u, "spun_success"));
+	printf("slots     %lld in use\n", ctl_get_int(u, "slots"));
+	printf("parked    %lld connections, %lld waiting, %lld released, %lld refused, %lld late, "
+	       "%lld failed\n",
+	       ctl_get_int(parked, "held"), ctl_get_int(parked, "waiting"),
+	       ctl_get_int(parked, "released"), ctl_get_int(parked, "refused"),
+	       ctl_get_int(parked, "late"), ctl_get_int(parked, "failed"));
 }
 
 static int ask_about(struct ctl *c, int argc, char **argv, enum control_verb verb,

@@ -67,7 +67,7 @@ struct parking {
 	int poke_read, poke_write;
 	struct lane *lanes[ULSP_MAX_RINGS];
 	struct held *all;
-	struct parking_stats stats;
+	struct parking_stats stats[ULSP_MAX_RINGS];
 };
 
 static uint64_t now_ns(void)
@@ -116,6 +116,8 @@ static struct lane *lane_of(struct parking *p, uint32_t ring)
 		return NULL;
 	if (l && l->id == id)
 		return l;
+	if (l && l->id) /* another ULSP's */
+		p->stats[ring] = (struct parking_stats){.waiting = p->stats[ring].waiting};
 	if (!l) {
 		l = p->lanes[ring] = calloc(1, sizeof(*l));
 		if (!l)
@@ -141,18 +143,25 @@ static void forget(struct parking *p, struct held *h)
 	for (unsigned i = 0; i < h->n; i++) {
 		struct lane *l = p->lanes[h->questions[i].ring];
 
+		p->stats[h->questions[i].ring].waiting--;
 		if (l && l->at[h->questions[i].slot] == h)
 			l->at[h->questions[i].slot] = NULL;
 	}
 	HASH_DEL(p->all, h);
-	p->stats.waiting--;
 	free(h);
 }
 
 static void failed(struct parking *p, const struct held *h, const char *what, int r)
 {
-	p->stats.failed++;
+	for (unsigned i = 0; i < h->n; i++)
+		p->stats[h->questions[i].ring].failed++;
 	log_debug("can't %s the connection of process %u: %s", what, h->tgid, strerror(-r));
+}
+
+static void count_refused(struct parking *p, const struct held *h)
+{
+	for (unsigned i = 0; i < h->n; i++)
+		p->stats[h->questions[i].ring].refused++;
 }
 
 static int send_syn(struct parking *p, const struct held *h)
@@ -186,8 +195,8 @@ static void release(struct parking *p, struct held *h)
 
 	if (r)
 		failed(p, h, "release", r);
-	else
-		p->stats.released++;
+	for (unsigned i = 0; !r && i < h->n; i++)
+		p->stats[h->questions[i].ring].released++;
 	forget(p, h);
 }
 
@@ -201,7 +210,7 @@ static void refuse_arrival(struct parking *p, struct held *h, int error)
 	if (r)
 		failed(p, h, "refuse", r);
 	else
-		p->stats.refused++;
+		count_refused(p, h);
 	forget(p, h);
 }
 
@@ -217,7 +226,7 @@ static void refuse(struct parking *p, struct held *h, int error)
 	if (r)
 		failed(p, h, "refuse", r);
 	else
-		p->stats.refused++;
+		count_refused(p, h);
 	h->refused = true;
 	h->until_ns = now_ns() + REFUSED_US * 1000ull;
 }
@@ -282,7 +291,7 @@ static void look(struct parking *p, struct held *h, uint64_t now)
 			q->allowed = true;
 		}
 		if (!q->allowed && now >= q->deadline_ns) {
-			p->stats.late++;
+			p->stats[q->ring].late++;
 			if (!(q->flags & ULSP_PARKED_ALLOW)) {
 				refuse(p, h, q->error);
 				return;
@@ -330,7 +339,6 @@ static struct held *held_of(struct parking *p, const struct ulsp_parked *in)
 	    !syn_parse(in->packet, in->bytes, &h->syn))
 		syn_complete(&h->syn);
 	HASH_ADD(hh, p->all, cookie, sizeof(h->cookie), h);
-	p->stats.waiting++;
 	return h;
 }
 
@@ -350,14 +358,15 @@ static int on_parked(void *ctx, void *data, size_t bytes)
 
 	if (bytes != sizeof(*in) || in->ring >= ULSP_MAX_RINGS || in->slot >= ULSP_MAX_SLOTS)
 		return 0;
-	p->stats.held++;
 	l = lane_of(p, in->ring);
+	p->stats[in->ring].held++;
 	h = l ? held_of(p, in) : NULL;
 	if (!h || h->n >= HOLDERS) {
-		p->stats.failed++;
+		p->stats[in->ring].failed++;
 		return 0;
 	}
 	q = &h->questions[h->n++];
+	p->stats[in->ring].waiting++;
 	*q = (struct question){
 		.ring = in->ring,
 		.flags = in->flags,
@@ -367,7 +376,7 @@ static int on_parked(void *ctx, void *data, size_t bytes)
 		.ticket = in->ticket,
 		.deadline_ns = in->deadline_ns,
 	};
-	if (p->stats.waiting == 1 && h->n == 1)
+	if (HASH_COUNT(p->all) == 1 && h->n == 1)
 		set_timer(p, LOOK_US);
 	if (l->waits[in->slot].ticket == in->ticket)
 		l->at[in->slot] = h;
@@ -430,9 +439,14 @@ int parking_poke_fd(const struct parking *p)
 	return p->poke_write;
 }
 
-void parking_stats(const struct parking *p, struct parking_stats *ret)
+void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret)
 {
-	*ret = p->stats;
+	const struct lane *l = lane_of(p, ring);
+	uint64_t now = now_ns();
+
+	*ret = p->stats[ring];
+	for (uint32_t i = 0; l && i < ULSP_MAX_SLOTS; i++)
+		ret->slots += __atomic_load_n(&l->waits[i].until_ns, __ATOMIC_RELAXED) > now;
 }
 
 static int open_parking(struct parking *p)

@@ -18,7 +18,9 @@
 
 struct parking;
 
+/* By the ULSP that is asked; a connection that two are asked about counts for both. */
 struct parking_stats {
+	uint64_t slots;	   /* taken now, by whatever waits */
 	uint64_t held;	   /* SYNs handed over */
 	uint64_t waiting;  /* of these, now */
 	uint64_t released; /* sent again */
@@ -32,6 +34,6 @@ void parking_free(struct parking **p);
 
 /* The end of the pipe that ULSPs write to: struct ulsp_poke. */
 int parking_poke_fd(const struct parking *p);
-void parking_stats(const struct parking *p, struct parking_stats *ret);
+void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret);
 
 #endif

@@ -4,8 +4,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
@@ -160,6 +165,32 @@ static int try_task(struct probe_why *why)
 	return probe_task_btf(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, why);
 }
 
+/* Of a socket that there can't be: ENOENT where the kernel would end one. */
+static int try_destroy(struct probe_why *why)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 diag;
+	} ask = {
+		.header = {.nlmsg_len = sizeof(ask),
+			   .nlmsg_type = SOCK_DESTROY,
+			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.diag = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP},
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char rest[256];
+	} said = {};
+	scoped(scope_close) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0 || recv(fd, &said, sizeof(said), 0) < 0)
+		return missing(why, -errno, "sock_diag(7): %s", strerror(errno));
+	if (said.header.nlmsg_type != NLMSG_ERROR || said.error.error != -ENOENT)
+		return missing(why, -EOPNOTSUPP, "the kernel ends no sockets for others");
+	return 0;
+}
+
 /* A cgroup of our own: nothing that runs is touched. */
 static int try_link(struct probe_why *why)
 {
@@ -248,6 +279,10 @@ static const struct probe probes[] = {
 	 fix_kernel},
 	{"task-btf", "cgroup", "name the process of an operation", true, try_task, fix_kernel},
 	{"sk-storage", "cgroup", "state of a socket", true, probe_sk_storage, fix_kernel},
+	{"held-calls", "cgroup", "hold operations other than TCP connections for a verdict", false,
+	 probe_restart, "needs Linux 6.18 or later; elsewhere they wait no longer than `spin`"},
+	{"sock-destroy", "cgroup", "end refused connections on bound devices, and outsiders'",
+	 false, try_destroy, "needs CONFIG_INET_DIAG_DESTROY"},
 	{"lsm", "lsm", "isolation, members by executable, UNIX sockets", false, try_lsm,
 	 "needs CONFIG_BPF_LSM and bpf in lsm="},
 };

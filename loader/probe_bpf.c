@@ -19,6 +19,12 @@
 #define CALL(helper)  INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
 #define EXIT()	      INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
+#if defined(__x86_64__)
+enum { PROBE_X86 = 1 };
+#else
+enum { PROBE_X86 = 0 };
+#endif
+
 enum {
 	LOG_BYTES = 8192,
 	PAGE = 4096,
@@ -118,6 +124,26 @@ int probe_kernel_types(struct probe_why *why)
 	if (id < 0)
 		snprintf(why->text, sizeof(why->text), "the kernel's types have no task_struct");
 	return id < 0 ? id : 0;
+}
+
+int probe_restart(struct probe_why *why)
+{
+	static const char *const names[] = {"bpf_task_work_schedule_signal_impl",
+					    "bpf_task_work_schedule_signal"};
+	struct btf *btf;
+	int id = -ENOENT;
+
+	if (!PROBE_X86) {
+		snprintf(why->text, sizeof(why->text), "calls are known on x86-64 only");
+		return -EOPNOTSUPP;
+	}
+	btf = btf__load_vmlinux_btf();
+	for (size_t i = 0; btf && id < 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		id = btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC);
+	btf__free(btf);
+	if (id < 0)
+		snprintf(why->text, sizeof(why->text), "the kernel has no %s", names[1]);
+	return id < 0 ? -ENOENT : 0;
 }
 
 int probe_task_btf(enum bpf_prog_type type, enum bpf_attach_type attach, struct probe_why *why)

@@ -20,6 +20,8 @@ int probe_set_retval(enum bpf_prog_type type, enum bpf_attach_type attach, struc
 /* Reading the current task through its BTF pointer. */
 /* The kernel's types, as loading reads them. */
 int probe_kernel_types(struct probe_why *why);
+/* By the kernel's types: whether a program can have a task's system call restarted. */
+int probe_restart(struct probe_why *why);
 int probe_task_btf(enum bpf_prog_type type, enum bpf_attach_type attach, struct probe_why *why);
 int probe_syscall_prog(struct probe_why *why);
 int probe_lsm(struct probe_why *why);

@@ -157,6 +157,28 @@ static void add_streams(const struct request *r, const struct group *g, struct j
 
 /* ---- ULSPs ---- */
 
+/* Of operations that wait for it. */
+static void add_waits(const struct daemon *d, const struct supervised *p, struct json_object *o)
+{
+	const struct ulsp_asking *how = &d->instance->how[p->maps.slot];
+	struct json_object *parked = json_object_new_object();
+	struct parking_stats stats;
+
+	parking_stats(d->parking, p->maps.slot, &stats);
+	add_int(o, "spin_us", how->spin_ns / 1000);
+	add_int(o, "spun", how->spun);
+	add_int(o, "spun_answered", how->answered);
+	add_int(o, "spun_success", how->success * 100u / 1024);
+	add_int(o, "slots", stats.slots);
+	json_object_object_add(o, "parked", parked);
+	add_int(parked, "held", stats.held);
+	add_int(parked, "waiting", stats.waiting);
+	add_int(parked, "released", stats.released);
+	add_int(parked, "refused", stats.refused);
+	add_int(parked, "late", stats.late);
+	add_int(parked, "failed", stats.failed);
+}
+
 static void add_ulsp(const struct daemon *d, const struct supervised *p, struct json_object *o)
 {
 	static const char *const restarts[] = {[POL_RESTART_ALWAYS] = "always",
@@ -199,6 +221,7 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 	add_int(o, "lost", !page ? 0 : page->lost < sent - received ? page->lost : sent - received);
 	add_int(o, "verdicts", page ? page->verdicts : 0);
 	add_int(o, "late", page ? page->late : 0);
+	add_waits(d, p, o);
 }
 
 static void add_ulsps(const struct request *r)

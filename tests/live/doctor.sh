@@ -14,9 +14,19 @@ is "its output is JSON with rows" 0 $?
 for id in maps ringbuf btf; do like "there is a row for $id" "^base $id " "$(cat "$TMP/table")"; done
 while read -r tier id ok why; do
 	case $tier in
-	base | cgroup) is "$tier: $id" yes "$ok${why:+ ($why)}" ;;
+	cgroup) [ "$id" = held-calls ] || [ "$id" = sock-destroy ] || is "$tier: $id" yes "$ok${why:+ ($why)}" ;;
+	base) is "$tier: $id" yes "$ok${why:+ ($why)}" ;;
 	esac
 done <"$TMP/table"
+for id in held-calls sock-destroy; do
+	like "the row for $id says no with a reason, or yes" "^cgroup $id (yes|no .+)" "$(cat "$TMP/table")"
+done
+# Programs can have calls restarted where the kernel's types have the function that does it.
+if bpftool btf dump file /sys/kernel/btf/vmlinux 2>/dev/null | grep -q "FUNC 'bpf_task_work_schedule_signal"; then
+	like "and it is there" "^cgroup held-calls yes" "$(cat "$TMP/table")"
+elif command -v bpftool >/dev/null; then
+	like "and it isn't there" "^cgroup held-calls no .*6\\.18" "$(cat "$TMP/table")"
+fi
 like "the LSM row says no with a reason, or yes" "^lsm lsm (yes|no .+)" "$(cat "$TMP/table")"
 
 # Elsewhere a kernel may list bpf and still refuse, by somebody's policy.

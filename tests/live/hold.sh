@@ -148,5 +148,28 @@ out=$(python3 "$TMP/how.py" 127.0.0.1 7031)
 is "or refused" ECONNREFUSED "$(errno_of "$out")"
 within "as soon" 25 900 "$out"
 is "nobody answers: dropped" 124 "$(timeout 2 python3 "$TMP/how.py" 127.0.0.1 7032 >/dev/null; echo $?)"
+
+# ---- what is said about it ----
+
+ctl stats -j >"$TMP/stats"
+number() { python3 -c 'import json, sys
+u = json.load(open(sys.argv[1]))["ulsps"][0]
+for k in sys.argv[2].split("."): u = u[k]
+print(u)' "$TMP/stats" "$1"; }
+like "connections were handed over" '^[1-9][0-9]*$' "$(number parked.held)"
+is "and none waits any longer" 0 "$(number parked.waiting)"
+like "some were sent on" '^[1-9][0-9]*$' "$(number parked.released)"
+like "some refused" '^[1-9][0-9]*$' "$(number parked.refused)"
+like "one by the fail mode" '^[1-9][0-9]*$' "$(number parked.late)"
+is "50us to spin where nothing else is said" 50 "$(number spin_us)"
+spun=$(number spun)
+ctl group show g | sed 's/restart always/&\n\tspin 1ms/' >"$TMP/again.ulsp"
+ctl load "$TMP/again.ulsp" >/dev/null
+ctl stats -j >"$TMP/stats"
+is "another time by a load" 1000 "$(number spin_us)"
+like "which loses no count" '^(yes)$' "$([ "$(number spun)" -ge "$spun" ] && echo yes)"
+like "ulsp show says it" "^spin +1000 us, $(number spun) waits" "$(ctl ulsp show oracle)"
+like "and the slots" "^slots +[0-9]+ in use" "$(ctl ulsp show oracle)"
+like "stats for people has a row" "^oracle +[0-9]+ +$(number spun) " "$(ctl stats)"
 sed 's/^/# /' "$TMP/ulspd.log" | tail -40
 ctl stats | sed 's/^/# /'
