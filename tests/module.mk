@@ -3,7 +3,7 @@
 # they run.  tests_VM: which of all these run in guests on each kernel too, the
 # longest first; tests_VM_LONG: in make check-vm only.  test_x_LIBS: policy kern ulsp; test_x_SRC: further sources.
 tests_UNIT :=
-tests_UNIT_SCRIPTS := model
+tests_UNIT_SCRIPTS := model threads
 tests_LIVE :=
 tests_TOOLS := try answerer uring
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
@@ -13,7 +13,7 @@ tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads iso
 
 
 # libulsp, ulsp-log, ulsp-firewall
-tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_process \
+tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_process test_ulsp_threads \
 	test_ulsp_sink test_firewall_rules test_firewall_fuzz test_firewall_decisions \
 	test_firewall_asking test_prompt test_prompt_fuzz
 tests_LIVE += test_ulsp_kernel test_ulsp_losses test_ulsp_programs
@@ -25,6 +25,7 @@ test_ulsp_run_SRC := tests/unit/ulsp_double.c
 test_ulsp_track_LIBS := ulsp
 test_ulsp_verdict_LIBS := ulsp
 test_ulsp_process_LIBS := ulsp
+test_ulsp_threads_LIBS := ulsp
 test_ulsp_sink_SRC := ulsp/sink.c
 test_firewall_rules_SRC := ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c
 test_firewall_fuzz_SRC := tests/fuzz/fuzz_firewall_rules.c ulsp/rules.c ulsp/rules_parse.c ulsp/rules_print.c
