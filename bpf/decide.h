@@ -88,9 +88,11 @@ struct dec_rule {
 };
 enum {
 	DEC_RULE_LOG = 1 << 0,
-	DEC_RULE_DOWN_ALLOW = 1 << 1, /* ask: allow while the ULSP is down */
-	DEC_RULE_FOR_BIND = 1 << 2,   /* copy of a rule for bind, by which listen is judged */
-	DEC_RULE_LIMIT = 1 << 3,      /* allowed within a rate, denied above it */
+	DEC_RULE_DOWN_ALLOW = 1 << 1,  /* ask: allow while the ULSP is down */
+	DEC_RULE_FOR_BIND = 1 << 2,    /* copy of a rule for bind, by which listen is judged */
+	DEC_RULE_LIMIT = 1 << 3,       /* allowed within a rate, denied above it */
+	DEC_RULE_PER_PROCESS = 1 << 4, /* limit: each process has the rate for itself */
+	DEC_RULE_OF_PROCESS = 1 << 5,  /* limit: asks for a process: an unknown one is denied */
 };
 _Static_assert(sizeof(struct dec_rule) == 32, "rule record");
 

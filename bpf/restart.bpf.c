@@ -100,10 +100,8 @@ int restart_found(struct event *ev)
 		ev->slot = c->slot;
 		ev->deadline_ns = c->deadline_ns;
 		r = hold_on(ev);
-		if (r == HELD_STILL && bpf_ktime_get_ns() < c->until_ns) {
-			ev->wait_ms = 1;
+		if (r == HELD_STILL && bpf_ktime_get_ns() < c->until_ns)
 			return r;
-		}
 		bpf_map_delete_elem(&calls, &key);
 		if (r == HELD_DECIDED)
 			return r;

@@ -139,6 +139,17 @@ static uint32_t clamped(uint64_t number)
 	return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 }
 
+static void limit_record(const struct pol_rule *rule, struct dec_rule *to)
+{
+	to->rate_per_hour = clamped(rule->rate_per_hour);
+	to->burst = rule->burst ? rule->burst : clamped((rule->rate_per_hour + 3599) / 3600);
+	to->flags |= DEC_RULE_LIMIT;
+	if (rule->per_process)
+		to->flags |= DEC_RULE_PER_PROCESS;
+	if (rule->nuids || rule->nexecs)
+		to->flags |= DEC_RULE_OF_PROCESS;
+}
+
 static struct dec_rule rule_record(const struct compiler *c, const struct pol_rule *rule)
 {
 	struct dec_rule to = {
@@ -149,8 +160,6 @@ static struct dec_rule rule_record(const struct compiler *c, const struct pol_ru
 		.verdict = rule->verdict,
 		.reason = ULSP_REASON_RULE,
 		.cache_ms = clamped(rule->cache_ms),
-		.hold_ms = clamped(rule->hold_ms),
-		.down_ms = clamped(rule->down_hold_ms),
 	};
 
 	if (to.verdict != ULSP_VERDICT_ALLOW)
@@ -161,6 +170,12 @@ static struct dec_rule rule_record(const struct compiler *c, const struct pol_ru
 		to.flags |= DEC_RULE_DOWN_ALLOW;
 	if (to.verdict == ULSP_VERDICT_ASK && c->env->ring_of_ulsp)
 		to.ring = c->env->ring_of_ulsp[rule->ulsp_index];
+	if (rule->limit) {
+		limit_record(rule, &to);
+	} else {
+		to.hold_ms = clamped(rule->hold_ms);
+		to.down_ms = clamped(rule->down_hold_ms);
+	}
 	return to;
 }
 
@@ -228,6 +243,8 @@ static unsigned needs(const struct compiler *c)
 
 	for (i = 0; i < c->g->nrules; i++) {
 		ops |= c->g->rules[i].ops;
+		if (c->g->rules[i].per_process && c->g->rules[i].ops & 1u << ULSP_OP_ACCEPT)
+			need |= POL_NEED_LISTEN; /* notes whose a listener is */
 		if (!is_held(&c->g->rules[i]))
 			continue;
 		if (c->g->rules[i].ops & 1u << ULSP_OP_CONNECT)

@@ -54,7 +54,7 @@ static struct set_use use_of(const struct pol_loc *loc, struct set *s, bool nega
 %token PEERS "peers"
 %token CACHE "cache" DOWN "down" ERRNO "errno" EXEC "exec" FROM "from" HOLD "hold" LOG "log"
 %token PORT "port" TO "to" UID "uid"
-%token ANY "any" BURST "burst" CGROUP "cgroup" FILE "file" NAMED "name" RESTART "restart"
+%token ANY "any" BURST "burst" CGROUP "cgroup" FILE "file" NAMED "name" PER "per" RESTART "restart"
 %token RING "ring" SPIN "spin" USER "user"
 
 %token <number> OP "an operation" PROTO "a protocol"
@@ -125,7 +125,7 @@ ulsp_name:
 keyword:
 	ALLOW | ASK | DENY | LIMIT | SERVE | DEFINE | GROUP | INCLUDE | ULSP | DEFAULT | DEGRADE
 |	ISOLATE | MEMBERS | MODE | PEERS | CACHE | DOWN | ERRNO | EXEC | FROM | HOLD | LOG | PORT
-|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | RESTART | RING | SPIN | USER | PROTO
+|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | PER | RESTART | RING | SPIN | USER | PROTO
 ;
 
 open:
@@ -227,10 +227,11 @@ verdict:
 |	SERVE ulsp_name
 	{ rule_begin(p, ULSP_VERDICT_SERVE, &@$); rule_ulsp(p, &$ulsp_name, &@ulsp_name); }
 |	LIMIT rate
-	{ rule_begin(p, ULSP_VERDICT_DENY, &@$); rule_limit(p, &$rate, &@rate); } burst
+	{ rule_begin(p, ULSP_VERDICT_DENY, &@$); rule_limit(p, &$rate, &@rate); } burst per
 ;
 
 burst: %empty | BURST NUMBER { rule_burst(p, &$NUMBER, &@NUMBER); };
+per: %empty | PER ulsp_name { rule_per(p, &$ulsp_name, &@ulsp_name); };
 
 ops: ANY { rule_op(p, -1, &@$); } | op_list;
 op_list: op | op_list ',' op;

@@ -210,6 +210,7 @@ void rule_begin(struct parser *p, enum ulsp_verdict verdict, const struct pol_lo
 void rule_ulsp(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void rule_limit(struct parser *p, const struct atom *rate, const struct pol_loc *loc);
 void rule_burst(struct parser *p, const struct atom *number, const struct pol_loc *loc);
+void rule_per(struct parser *p, const struct text *word, const struct pol_loc *loc);
 void rule_op(struct parser *p, int op, const struct pol_loc *loc);	 /* -1: any */
 void rule_proto(struct parser *p, int proto, const struct pol_loc *loc); /* -1: any */
 void rule_to(struct parser *p, const struct set_use *u, const struct pol_loc *loc);

@@ -103,6 +103,7 @@ struct pol_rule {
 	uint32_t protos; /* bit per enum ulsp_proto; "any" sets all */
 	enum ulsp_verdict verdict;
 	bool limit; /* limit RATE rule: verdict is deny when over the rate */
+	bool per_process; /* limit: a bucket for each process; else one for the group */
 	bool log;
 	int error;	     /* positive errno, 0: not given (EPERM) */
 	char *ulsp;	     /* ask, serve */
@@ -121,8 +122,8 @@ struct pol_rule {
 	enum pol_fail down;
 	bool down_given;
 	uint64_t down_hold_ms;
-	uint64_t rate_per_hour; /* limit: exact for /s, /m and /h */
-	uint32_t burst;		/* 0: not given */
+	uint64_t rate_per_hour; /* limit: exact for /s, /m and /h; fits in 32 bits */
+	uint32_t burst;		/* 0: not given: what the rate gives in a second, at least 1 */
 };
 
 enum {

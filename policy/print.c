@@ -147,6 +147,8 @@ static void print_rate(FILE *out, const struct pol_rule *r)
 		fprintf(out, "limit %llu/h", (unsigned long long)rate);
 	if (r->burst)
 		fprintf(out, " burst %u", r->burst);
+	if (r->per_process)
+		fputs(" per process", out);
 }
 
 static const char *verdict_word(enum ulsp_verdict verdict)

@@ -67,8 +67,9 @@ static void refuse_family(struct refusal *f, const struct pol_rule *rule, const 
 		snprintf(what, sizeof(what), "protocol %s for other operations than socket", word);
 		unsupported(f, &rule->loc, what);
 	}
-	if (rule->nuids || rule->nexecs || rule->verdict > ULSP_VERDICT_DENY) {
-		snprintf(what, sizeof(what), "protocol %s with a condition or a ULSP", word);
+	if (rule->nuids || rule->nexecs || rule->limit || rule->verdict > ULSP_VERDICT_DENY) {
+		snprintf(what, sizeof(what), "protocol %s with a condition, a rate or a ULSP",
+			 word);
 		unsupported(f, &rule->loc, what);
 	}
 }
@@ -79,8 +80,6 @@ static void refuse_in_rule(struct refusal *f, const struct pol_rule *rule)
 
 	if (rule->verdict == ULSP_VERDICT_SERVE)
 		unsupported(f, loc, "serve");
-	if (rule->limit)
-		unsupported(f, loc, "limit");
 	if (rule->nnames)
 		unsupported(f, loc, "name");
 	if (is_any(rule)) /* all of IPv4 and IPv6 */

@@ -10,7 +10,10 @@
 
 #define BIT(n) (1u << (n))
 
-enum { MAX_NAME_BYTES = 253 }; /* of a domain name */
+enum {
+	MAX_NAME_BYTES = 253,	  /* of a domain name */
+	HOURS_OF_YEAR = 366 * 24, /* a bucket's time in nanoseconds stays far below 64 bits */
+};
 
 /* Note a clause; false: it was there already. */
 static bool note(struct parser *p, enum clause c, const struct pol_loc *loc)
@@ -57,14 +60,33 @@ void rule_limit(struct parser *p, const struct atom *rate, const struct pol_loc 
 	p->rule.rule.rate_per_hour = rate->lo;
 	if (!rate->bad && rate->lo == 0)
 		pol_diag_add(p->diags, POL_ERROR, loc, "a rate of nothing: write 'deny'");
+	if (!rate->bad && rate->lo > UINT32_MAX)
+		pol_diag_add(p->diags, POL_ERROR, loc, "a rate is at most %u/s", UINT32_MAX / 3600);
 }
 
 void rule_burst(struct parser *p, const struct atom *number, const struct pol_loc *loc)
 {
+	struct pol_rule *r = &p->rule.rule;
+
 	if (number->lo != number->hi || number->lo == 0 || number->lo > UINT32_MAX)
 		pol_diag_add(p->diags, POL_ERROR, loc, "a burst is one number from 1 to %u",
 			     UINT32_MAX);
-	p->rule.rule.burst = (uint32_t)number->lo;
+	else if (r->rate_per_hour && number->lo > r->rate_per_hour * HOURS_OF_YEAR)
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "at this rate a burst of %u takes more than a year to come back",
+			     (unsigned)number->lo);
+	r->burst = (uint32_t)number->lo;
+}
+
+void rule_per(struct parser *p, const struct text *word, const struct pol_loc *loc)
+{
+	if (!word->s)
+		return;
+	if (!strcmp(word->s, "process"))
+		p->rule.rule.per_process = true;
+	else if (strcmp(word->s, "group") != 0)
+		pol_diag_add(p->diags, POL_ERROR, loc,
+			     "a rate is 'per group' or 'per process', not per '%s'", word->s);
 }
 
 void rule_op(struct parser *p, int op, const struct pol_loc *loc)

@@ -204,6 +204,16 @@ static void random_process(struct gen *g, struct pol_rule *rule)
 	}
 }
 
+static void random_limit(struct gen *g, struct pol_rule *rule)
+{
+	static const uint32_t rates[] = {1, 59, 60, 3599, 3600, 360000, 0xffffffff};
+
+	rule->limit = true;
+	rule->per_process = chance(g, 30);
+	rule->rate_per_hour = rates[gen_below(g, 7)];
+	rule->burst = gen_below(g, 5);
+}
+
 static uint32_t some_bits(struct gen *g, unsigned n)
 {
 	uint32_t all = (1u << n) - 1;
@@ -286,6 +296,8 @@ static void fill(struct gen *g)
 			gen_rule(g, some_bits(g, ULSP_OP_COUNT),
 				 some_bits(g, ULSP_PROTO_INET_COUNT), verdicts[gen_below(g, 3)]);
 
+		if (rule->verdict == ULSP_VERDICT_DENY && chance(g, 30))
+			random_limit(g, rule);
 		if (chance(g, 30))
 			rule->protos = (1u << ULSP_PROTO_COUNT) - 1;
 		if (chance(g, address_percent))
@@ -426,6 +438,24 @@ struct dec_key gen_key(struct gen *g)
 	if (chance(g, 10))
 		key.exe_ino++;
 	return key;
+}
+
+bool gen_record_is_right(const struct pol_table *t, uint32_t record)
+{
+	const struct pol_rule *rule = t->rules[record];
+	struct dec_rule r;
+	uint64_t burst;
+
+	if (dec_rule_at(t->words, record, &r))
+		return false;
+	if (!rule || !rule->limit)
+		return !(r.flags & (DEC_RULE_LIMIT | DEC_RULE_PER_PROCESS | DEC_RULE_OF_PROCESS));
+	burst = rule->burst ? rule->burst
+			    : rule->rate_per_hour / 3600 + !!(rule->rate_per_hour % 3600);
+	return r.flags & DEC_RULE_LIMIT && r.verdict == ULSP_VERDICT_DENY &&
+	       r.rate_per_hour == rule->rate_per_hour && r.burst == burst && r.burst &&
+	       !(r.flags & DEC_RULE_PER_PROCESS) == !rule->per_process &&
+	       !(r.flags & DEC_RULE_OF_PROCESS) == !(rule->uids || rule->execs);
 }
 
 void gen_print_key(FILE *out, const struct dec_key *key)

@@ -33,6 +33,9 @@ uint32_t gen_below(struct gen *g, uint32_t n);
 /* A key on or beside a boundary of some rule, or anywhere. */
 struct dec_key gen_key(struct gen *g);
 
+/* Whether a rule's record has the rule's rate, or none where it has none. */
+bool gen_record_is_right(const struct pol_table *t, uint32_t record);
+
 /* One line about a key, for failures. */
 void gen_print_key(FILE *out, const struct dec_key *key);
 

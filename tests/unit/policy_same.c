@@ -46,7 +46,8 @@ static const char *rule_differs(const struct pol_rule *a, const struct pol_rule 
 		return "a rule's id";
 	if (a->ops != b->ops || a->protos != b->protos || a->verdict != b->verdict)
 		return "a rule's verdict, operations or protocols";
-	if (a->limit != b->limit || a->rate_per_hour != b->rate_per_hour || a->burst != b->burst)
+	if (a->limit != b->limit || a->rate_per_hour != b->rate_per_hour || a->burst != b->burst ||
+	    a->per_process != b->per_process)
 		return "a rule's limit";
 	if (a->log != b->log || a->error != b->error)
 		return "a rule's log or errno";

@@ -103,6 +103,69 @@ static void test_records(void **state)
 	made_end(&c);
 }
 
+static void test_rates(void **state)
+{
+	static struct pol_uids root = {0, 0};
+	struct dec_rule by;
+	struct pol_rule *r;
+	struct made c;
+	uint32_t index;
+
+	(void)state;
+	/* whose a listener is must be known */
+	for (int n = 0; n < 2; n++) {
+		made_begin(&c, 1);
+		c.gen.group.default_verdict = ULSP_VERDICT_ALLOW;
+		r = gen_rule(&c.gen, BIT(ULSP_OP_ACCEPT), TCP, ULSP_VERDICT_DENY);
+		r->limit = true;
+		r->per_process = n;
+		r->rate_per_hour = 1;
+		made_compile(&c);
+		assert_int_equal(c.result, 0);
+		assert_int_equal(c.table->needs & (POL_NEED_LISTEN | POL_NEED_INGRESS),
+				 POL_NEED_INGRESS | (n ? POL_NEED_LISTEN : 0));
+		made_end(&c);
+	}
+	made_begin(&c, 3);
+	r = gen_rule(&c.gen, CONNECT | BIT(ULSP_OP_BIND), TCP, ULSP_VERDICT_DENY);
+	r->limit = true;
+	r->rate_per_hour = 100 * 3600 + 1;
+	r->error = EAGAIN;
+	r = gen_rule(&c.gen, CONNECT, UDP, ULSP_VERDICT_DENY);
+	r->limit = r->per_process = true;
+	r->rate_per_hour = 1;
+	r->uids = &root;
+	r->nuids = 1;
+	r->log = true;
+	r = gen_rule(&c.gen, CONNECT, BIT(ULSP_PROTO_RAW), ULSP_VERDICT_DENY);
+	r->limit = true;
+	r->rate_per_hour = UINT32_MAX;
+	r->burst = 7;
+	made_compile(&c);
+	assert_int_equal(c.result, 0);
+	by = decide(&c, (struct dec_key){.op = ULSP_OP_CONNECT}, &index);
+	assert_int_equal(index, 0);
+	assert_int_equal(by.verdict, ULSP_VERDICT_DENY);
+	assert_int_equal(by.error, -EAGAIN);
+	assert_int_equal(by.flags, DEC_RULE_LIMIT);
+	assert_int_equal(by.rate_per_hour, 360001);
+	assert_int_equal(by.burst, 101);
+	by = decide(&c, (struct dec_key){.op = ULSP_OP_LISTEN}, &index);
+	assert_int_equal(index, 3);
+	assert_int_equal(by.flags, DEC_RULE_LIMIT | DEC_RULE_FOR_BIND);
+	assert_int_equal(by.burst, 101);
+	by = decide(&c, (struct dec_key){.op = ULSP_OP_CONNECT, .proto = ULSP_PROTO_UDP}, &index);
+	assert_int_equal(index, 1);
+	assert_int_equal(by.error, -EPERM);
+	assert_int_equal(by.flags, DEC_RULE_LIMIT | DEC_RULE_PER_PROCESS | DEC_RULE_OF_PROCESS |
+					   DEC_RULE_LOG);
+	assert_int_equal(by.burst, 1);
+	by = decide(&c, (struct dec_key){.op = ULSP_OP_CONNECT, .proto = ULSP_PROTO_RAW}, &index);
+	assert_int_equal(by.rate_per_hour, UINT32_MAX);
+	assert_int_equal(by.burst, 7);
+	made_end(&c);
+}
+
 /* ---- needs ---- */
 
 #define ALWAYS (POL_NEED_BIND | POL_NEED_CONNECT | POL_NEED_SENDTO)
@@ -398,10 +461,8 @@ static void test_refused_rules(void **state)
 	struct made c;
 
 	(void)state;
-	made_begin(&c, 4);
+	made_begin(&c, 3);
 	gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_SERVE);
-	r = gen_rule(&c.gen, CONNECT, UDP, ULSP_VERDICT_DENY);
-	r->limit = true;
 	r = gen_rule(&c.gen, CONNECT, TCP, ULSP_VERDICT_ALLOW);
 	r->names = names;
 	r->nnames = 1;
@@ -410,9 +471,8 @@ static void test_refused_rules(void **state)
 	made_compile(&c);
 	assert_int_equal(c.result, -EOPNOTSUPP);
 	assert_null(c.table);
-	assert_int_equal(c.diags.errors, 3);
+	assert_int_equal(c.diags.errors, 2);
 	made_assert_said(&c, POL_ERROR, "serve is not supported by this version");
-	made_assert_said(&c, POL_ERROR, "limit is not supported by this version");
 	made_assert_said(&c, POL_ERROR, "name is not supported by this version");
 	made_assert_said(&c, POL_WARNING, "protocol unix is not enforced");
 	made_end(&c);
@@ -506,6 +566,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_needs_hidden),
 		cmocka_unit_test(test_interleaved),

@@ -26,6 +26,7 @@ static void check_group(struct gen *g, const struct pol_table *t, uint64_t seed,
 		}
 		assert_int_equal(dec_rule_at(t->words, rule, &record), 0);
 		assert_int_equal(record.id, t->rules[rule] ? t->rules[rule]->id : 0);
+		assert_true(gen_record_is_right(t, rule));
 	}
 }
 

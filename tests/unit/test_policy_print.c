@@ -125,8 +125,9 @@ static void put_rule(FILE *out)
 		"deny connect any",
 		"limit 90/h sendto tcp, udp",
 		"ask u sendto tcp",
+		"limit 5/m per process connect tcp",
 	};
-	int head = one_of(8);
+	int head = one_of(9);
 	bool asks = strncmp(heads[head], "ask", 3) == 0;
 
 	fputs(heads[head], out);
@@ -203,6 +204,9 @@ static void single_rules(void **state)
 		 "ask u connect tcp down hold 1500ms cache 2m"},
 		{"limit 60/m connect tcp", "limit 1/s connect tcp"},
 		{"limit 61/m connect tcp", "limit 61/m connect tcp"},
+		{"limit 3600/h burst 7 per process connect tcp",
+		 "limit 1/s burst 7 per process connect tcp"},
+		{"limit 2/s per group connect tcp", "limit 2/s connect tcp"},
 		{"allow connect tcp to !0.0.0.0/0", "allow connect tcp to ::/0"},
 		{"allow connect tcp uid { 0, 1, 2, 7 }", "allow connect tcp uid { 0-2, 7 }"},
 	};
