@@ -50,8 +50,10 @@ struct event {
 	__u32 wait_ms;
 	__u64 deadline_ns;
 	__u8 to[16];
-	__u32 to_port;
-	__u32 given_up; /* the call is not restarted any more */
+	__u16 to_port;
+	__u8 given_up; /* the call is not restarted any more */
+	__u8 reserved;
+	__u32 counted; /* the rule whose rate has counted it */
 };
 
 #endif

@@ -9,6 +9,7 @@
 #define JUDGE_BPF_H
 
 #include "hold.bpf.h"
+#include "limit.bpf.h"
 #include "record.bpf.h"
 #include "restart.bpf.h"
 
@@ -218,16 +219,17 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 }
 
 /*
- * Turns `ask` into a verdict, or into a question that is waited for: 1, then
- * the caller waits on, or calls waited_enough().  Without `hold`, and in audit
- * mode, the operation is denied when the message goes out, and a retry finds
- * the answer in the cache.
+ * Turns `limit` into a verdict, and `ask` into one or into a question
+ * that is waited for: 1, then the caller waits on, or calls waited_enough().
+ * Without `hold`, and in audit mode, the operation is denied when the message
+ * goes out, and a retry finds the answer in the cache.
  */
 static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 					  const struct sock_state *owner, int busy)
 {
 	int error;
 
+	limit(ev, owner);
 	/* Without the knob no rule asks, and one that did all the same is refused. */
 	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
 		return 0;

@@ -17,10 +17,11 @@ enum ulsp_knob {
 	ULSP_KNOB_RAW = 1 << 4,	   /* ... of raw and ping sockets: the backstop judges by them */
 	ULSP_KNOB_LISTEN = 1 << 5, /* listen is judged */
 	ULSP_KNOB_RECVFROM =
-		1 << 6,		/* ingress judges datagrams too, not only what opens connections */
-	ULSP_KNOB_ASK = 1 << 7, /* some rule asks a ULSP */
+		1 << 6,		 /* ingress judges datagrams too, not only what opens connections */
+	ULSP_KNOB_ASK = 1 << 7,	 /* some rule asks a ULSP */
 	ULSP_KNOB_HOLD = 1 << 8, /* ... and is waited for */
 	ULSP_KNOB_ARRIVE = 1 << 9, /* ... about what comes to listeners */
+	ULSP_KNOB_LIMIT = 1 << 10, /* some rule has a rate */
 };
 
 struct ulsp_knobs {

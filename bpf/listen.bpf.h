@@ -43,8 +43,11 @@ static __always_inline int listen_judge(void *ctx, struct event *ev, struct sock
 	finish(ctx, ev, s);
 	if (s) {
 		s->listen_error = ev->error;
-		/* What a ULSP said, or didn't yet, may change. */
-		s->listen_generation = ev->by.verdict == ULSP_VERDICT_ASK ? 0 : knobs.generation;
+		/* What a ULSP said, or didn't yet, may change; a rate has room again. */
+		s->listen_generation =
+			ev->by.verdict == ULSP_VERDICT_ASK || ev->reason == ULSP_REASON_OVER_LIMIT
+				? 0
+				: knobs.generation;
 	}
 	return ev->error;
 }

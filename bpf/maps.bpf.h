@@ -12,6 +12,7 @@
 
 #include "event.bpf.h"
 #include "knobs.h"
+#include "limit.h"
 #include "shared_maps.bpf.h"
 
 extern const volatile struct ulsp_knobs knobs;
@@ -203,6 +204,29 @@ struct {
 	__type(key, int);
 	__type(value, struct sock_state);
 } socks __weak SEC(".maps");
+
+/* Made by the loader before the programs: these only look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LIMIT_RULES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct limit_key);
+	__type(value, struct limit_buckets);
+} limits __weak SEC(".maps");
+
+/* By group, so that no group drives another's out; only for those that have such rules. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ULSP_MAX_GROUPS);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_LRU_HASH);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(struct limit_process_key));
+			__uint(value_size, sizeof(struct limit_buckets));
+		});
+} limits_process __weak SEC(".maps");
 
 /* ---- of an image ---- */
 

@@ -96,6 +96,7 @@ static __always_inline void judge_connect_v4(struct event *ev)
 	}
 	ev->key.addr[0] = LOOPBACK_V4;
 	judge_connect4(ev);
+	limit(ev, NULL); /* within its rate the other is judged too */
 	if (ev->verdict != ULSP_VERDICT_ALLOW || !ev->key.addr2[0])
 		return;
 	ev->key.addr[0] = ev->key.addr2[0];

@@ -136,6 +136,17 @@ int task_process(struct ulsp_cache_key *key)
 	return 0;
 }
 
+int task_limit(struct limit_process_key *key)
+{
+	const struct task_struct *task = current_task();
+
+	if (!key)
+		return 0;
+	key->tgid = task->tgid;
+	key->start_ns = task_start_ns(task);
+	return 0;
+}
+
 /*
  * The scheduler's own flag has no place that all kernels tell; that the processor has got one more
  * to run is as good a sign.

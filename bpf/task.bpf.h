@@ -15,6 +15,8 @@ extern int task_wanted(int rivals);
 extern int task_own(struct sock_state *s);
 /* Which process it is, for a cached verdict. */
 extern int task_process(struct ulsp_cache_key *key);
+/* The same for its rates. */
+extern int task_limit(struct limit_process_key *key);
 /*
  * One message to one ring: 0, -ENOBUFS when the ring is full, -ENOENT when
  * nobody has this ring (nothing is lost then: nobody was to receive it).

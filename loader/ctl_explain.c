@@ -64,7 +64,11 @@ static void print_answer(const struct ctl *c, struct json_object *o)
 
 	fputs("verdict  ", stdout);
 	ctl_style(c, ctl_verdict_style(verdict));
-	printf("%s%s%s%s%s", verdict, *ulsp ? " " : "", ulsp, *error ? " " : "", error);
+	if (ctl_get(o, "rate"))
+		printf("%s to %s, burst %lld, per %s; %s above", verdict, ctl_get_string(o, "rate"),
+		       ctl_get_int(o, "burst"), ctl_get_string(o, "per"), error);
+	else
+		printf("%s%s%s%s%s", verdict, *ulsp ? " " : "", ulsp, *error ? " " : "", error);
 	ctl_style(c, CTL_PLAIN);
 	printf("%s\n", !strcmp(ctl_get_string(o, "mode"), "audit") ? " (audit: not enforced)" : "");
 	printf("rule     %s\n", ctl_get_string(o, "rule"));

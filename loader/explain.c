@@ -226,6 +226,18 @@ static void add_string(struct json_object *o, const char *key, const char *value
 	json_object_object_add(o, key, value ? json_object_new_string(value) : NULL);
 }
 
+static void add_limit(struct json_object *o, const struct dec_rule *r)
+{
+	const char *unit = r->rate_per_hour % 60 ? "h" : r->rate_per_hour % 3600 ? "m" : "s";
+	unsigned count = *unit == 'h' ? 1 : *unit == 'm' ? 60 : 3600;
+	char rate[32];
+
+	snprintf(rate, sizeof(rate), "%u/%s", r->rate_per_hour / count, unit);
+	add_string(o, "rate", rate);
+	json_object_object_add(o, "burst", json_object_new_int64(r->burst));
+	add_string(o, "per", r->flags & DEC_RULE_PER_PROCESS ? "process" : "group");
+}
+
 static struct json_object *answer(const struct explain_query *q, const struct compiled *c,
 				  const struct pol_group *g, uint32_t mode, const struct dec_key *k,
 				  uint32_t record)
@@ -247,15 +259,22 @@ static struct json_object *answer(const struct explain_query *q, const struct co
 	add_string(o, "proto", q->proto);
 	add_string(o, "addr", q->addr);
 	json_object_object_add(o, "port", json_object_new_int64(q->port));
-	add_string(o, "verdict", ulsp_verdict_word(r.verdict));
+	add_string(o, "verdict", r.flags & DEC_RULE_LIMIT ? "limit" : ulsp_verdict_word(r.verdict));
 	add_string(o, "errno", r.error ? ulsp_errno_word(r.error, error) : NULL);
 	add_string(o, "reason", ulsp_reason_word(r.reason));
 	add_string(o, "rule", place);
 	add_string(o, "text", text);
 	add_string(o, "ulsp", rule ? rule->ulsp : NULL);
+	if (r.flags & DEC_RULE_LIMIT)
+		add_limit(o, &r);
 	json_object_object_add(o, "log", json_object_new_boolean(r.flags & DEC_RULE_LOG));
 	add_string(o, "mode", mode_word(mode));
 	return o;
+}
+
+static bool may_allow(const struct dec_rule *r)
+{
+	return r->verdict == ULSP_VERDICT_ALLOW || r->flags & DEC_RULE_LIMIT;
 }
 
 int explain(const struct explain_query *q, const struct compiled *c, const struct pol_group *g,
@@ -264,7 +283,7 @@ int explain(const struct explain_query *q, const struct compiled *c, const struc
 {
 	const struct pol_table *t = compiled_table(c, g);
 	struct dec_key key, both;
-	struct dec_rule rule;
+	struct dec_rule rule, second;
 	uint32_t record, other;
 	int r;
 
@@ -279,9 +298,10 @@ int explain(const struct explain_query *q, const struct compiled *c, const struc
 	both.family = DEC_V4;
 	if (key.op == ULSP_OP_BIND && key.family == DEC_V6 &&
 	    !(key.addr[0] | key.addr[1] | key.addr[2] | key.addr[3]) &&
-	    !record_of(c, g, record, &rule) && rule.verdict == ULSP_VERDICT_ALLOW &&
-	    !decide(ctx, &both, &other) && other < t->nrules && !record_of(c, g, other, &rule) &&
-	    rule.verdict != ULSP_VERDICT_ALLOW) {
+	    !record_of(c, g, record, &rule) && may_allow(&rule) && !decide(ctx, &both, &other) &&
+	    other < t->nrules && !record_of(c, g, other, &second) &&
+	    (rule.flags & DEC_RULE_LIMIT ? !may_allow(&second)
+					 : second.verdict != ULSP_VERDICT_ALLOW)) {
 		record = other;
 		key = both;
 	}

@@ -13,6 +13,7 @@
 #include "image_priv.h"
 #include "pins.h"
 #include "programs.h"
+#include "rates.h"
 #include "ulsp.skel.h"
 
 static void scope_object(struct ulsp_bpf **o)
@@ -105,6 +106,8 @@ static __u32 knob_flags(const struct pol_table *table)
 		if (rule->verdict == ULSP_VERDICT_ASK && (rule->hold_ms || rule->down_hold_ms))
 			flags |= ULSP_KNOB_HOLD |
 				 (rule->ops & 1u << ULSP_OP_ACCEPT ? ULSP_KNOB_ARRIVE : 0);
+		if (rule->limit)
+			flags |= ULSP_KNOB_LIMIT;
 	}
 	return flags;
 }
@@ -134,15 +137,25 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		struct bpf_map *map;
 		int fd;
 	} shared[] = {
-		{o->maps.rings, i->rings},     {o->maps.pages, i->pages},
-		{o->maps.caches, i->caches},   {o->maps.groups, i->groups},
-		{o->maps.files, i->files},     {o->maps.streams, i->streams},
-		{o->maps.gcount, i->gcount},   {o->maps.carried, i->carried},
-		{o->maps.socks, i->socks},     {o->maps.meta, i->meta},
-		{o->maps.slots, i->slots},     {o->maps.waits, i->waits},
-		{o->maps.asking, i->asking},   {o->maps.parked, i->parked},
-		{o->maps.parking, i->parking}, {o->maps.calls, i->calls},
+		{o->maps.rings, i->rings},
+		{o->maps.pages, i->pages},
+		{o->maps.caches, i->caches},
+		{o->maps.groups, i->groups},
+		{o->maps.files, i->files},
+		{o->maps.streams, i->streams},
+		{o->maps.gcount, i->gcount},
+		{o->maps.carried, i->carried},
+		{o->maps.socks, i->socks},
+		{o->maps.meta, i->meta},
+		{o->maps.slots, i->slots},
+		{o->maps.waits, i->waits},
+		{o->maps.asking, i->asking},
+		{o->maps.parked, i->parked},
+		{o->maps.parking, i->parking},
+		{o->maps.calls, i->calls},
 		{o->maps.arrivals, i->arrivals},
+		{o->maps.limits, i->limits},
+		{o->maps.limits_process, i->limits_process},
 		{o->maps.table, table},
 	};
 	size_t n;
@@ -265,6 +278,8 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 	if (!im)
 		return -ENOMEM;
 	r = make_table(spec->table, &im->table, e);
+	if (!r)
+		r = rates_make(i, spec->slot, spec->table, e);
 	if (r)
 		return r;
 	o = programs_open();

@@ -20,6 +20,7 @@
 #include "ulsp_dir.h"
 #include "probe.h"
 #include "programs.h"
+#include "rates.h"
 #include "ulsp.skel.h"
 
 /* The maps that all groups share: name and where struct instance has the fd. */
@@ -44,6 +45,8 @@ static const struct shared_map {
 	{"calls", offsetof(struct instance, calls)},
 	{"arrivals", offsetof(struct instance, arrivals)},
 	{"parking", offsetof(struct instance, parking)},
+	{"limits", offsetof(struct instance, limits)},
+	{"limits_process", offsetof(struct instance, limits_process)},
 };
 enum { NSHARED = sizeof(shared_maps) / sizeof(shared_maps[0]) };
 
@@ -467,8 +470,10 @@ int instance_group_slot(struct instance *i, const char *name, uint32_t *ret, str
 
 void instance_group_free(struct instance *i, uint32_t slot)
 {
-	if (slot < ULSP_MAX_GROUPS)
-		memset(&i->group[slot], 0, sizeof(i->group[slot]));
+	if (slot >= ULSP_MAX_GROUPS)
+		return;
+	rates_prune(i, slot, NULL);
+	memset(&i->group[slot], 0, sizeof(i->group[slot]));
 }
 
 int instance_file_slot(struct instance *i, const char *name, uint16_t *ret, struct err *e)

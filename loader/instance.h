@@ -5,6 +5,7 @@
  *
  *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
  *   BPFFS/ulsp/NAME/slots waits asking parked parking calls arrivals
+ *   BPFFS/ulsp/NAME/limits limits_process
  *   BPFFS/ulsp/NAME/monitor
  *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache,slots,waits}
  *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
@@ -35,8 +36,9 @@ struct instance {
 	char *name;
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
-	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks, slots, waits,
-		asking, parked, parking, calls, arrivals; /* map fds */
+	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks, slots,
+		waits, asking, parked, parking, calls, arrivals, limits,
+		limits_process;	       /* map fds */
 	int monitor;		       /* ring 0 */
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */

@@ -216,7 +216,8 @@ static uint16_t families(const struct pol_group *g, uint16_t *ret_named)
 		/* "any" is all of IPv4 and IPv6, which the cgroup tier judges */
 		if (!(rule->ops & BIT(ULSP_OP_SOCKET)) || rule->protos == BIT(ULSP_PROTO_COUNT) - 1)
 			continue;
-		if (rule->verdict == ULSP_VERDICT_ALLOW)
+		if (rule->verdict == ULSP_VERDICT_ALLOW ||
+		    rule->limit) /* which the cgroup tier judges */
 			allowed |= fresh;
 		named |= fresh;
 	}

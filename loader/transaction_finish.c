@@ -14,6 +14,7 @@
 #include "by_exec.h"
 #include "cleanup.h"
 #include "log.h"
+#include "rates.h"
 #include "sockets.h"
 #include "words.h"
 
@@ -49,6 +50,8 @@ static void drop_groups(struct transaction *t)
 		else if (g->image &&
 			 image_retire(t->d->instance, &g->image, group_table(t->old, g), &e))
 			log_error("group %s: %s", name, e.text);
+		if (next)
+			rates_prune(t->d->instance, next->slot, group_table(t->next, next));
 	}
 }
 

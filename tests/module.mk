@@ -7,8 +7,8 @@ tests_UNIT_SCRIPTS := model threads
 tests_LIVE :=
 tests_TOOLS := try answerer uring
 tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
-	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_ulsp_kernel test_ulsp_programs
-tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload \
+	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_kern_limit test_ulsp_kernel test_ulsp_programs
+tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload rates \
 	kill ulsps members badinput run install cgroups hostile answers prompt prompt_held
 
 
@@ -44,7 +44,7 @@ test_ulsp_losses_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
 test_ulsp_programs_SRC := tests/live/fake_instance.c
 
 # loader's kernel side
-tests_KERN := test_kern_deny test_kern_packets test_kern_messages test_kern_life
+tests_KERN := test_kern_deny test_kern_packets test_kern_messages test_kern_life test_kern_limit
 tests_LIVE += $(tests_KERN)
 $(foreach t,$(tests_KERN),$(eval $(t)_LIBS := kern)$(eval $(t)_SRC := tests/live/kern_fixture.c))
 
@@ -69,7 +69,7 @@ test_reader_LIBS := policy
 test_reader_SRC := loader/reader.c
 
 # tables: compiler, walker, oracle
-tests_UNIT += test_decide test_compile test_reach test_decide_fuzz
+tests_UNIT += test_decide test_limit test_compile test_reach test_decide_fuzz
 tests_LIVE += test_decide_bpf
 test_decide_LIBS := policy
 test_decide_SRC := tests/unit/genrules.c

@@ -58,7 +58,7 @@ isolate signal, unix
 members exec "/usr/bin/curl"
 serve u connect tcp to 192.0.2.0/24
 allow connect tcp to name "*.debian.org"
-limit 100/s burst 20 connect udp to any port 53
+limit 1/s socket packet
 deny connect unix
 E2
 

@@ -29,6 +29,13 @@ static const char text[] =
 	"group here {\n"
 	"	deny connect, sendto any to { 127.0.0.0/8, ::1 }\n"
 	"	default allow\n"
+	"}\n"
+	"group rated {\n"
+	"	limit 90/m burst 5 per process connect udp to any port 123 errno EAGAIN\n"
+	"	limit 200/s bind tcp to ::/0\n"
+	"	deny bind tcp to 0.0.0.0/0 port 81\n"
+	"	limit 7/h bind tcp to 0.0.0.0/0\n"
+	"	default allow\n"
 	"}\n";
 
 static struct compiled *compiled;
@@ -145,6 +152,35 @@ static void takes_unspecified_for_here(void **state)
 	}
 }
 
+static void expect_rate(const struct explain_query *q, const char *expected)
+{
+	const struct pol_group *g = pol_find_group(compiled->policy, "rated");
+	struct json_object *o = NULL;
+	struct err e = {0};
+	char answer[256];
+
+	assert_int_equal(explain(q, compiled, g, g->mode, explain_offline,
+				 compiled->tables[g - compiled->policy->groups], &o, &e),
+			 0);
+	snprintf(answer, sizeof(answer), "%s %s %s %s", get(o, "verdict"), get(o, "rate"),
+		 get(o, "burst"), get(o, "per"));
+	assert_string_equal(answer, expected);
+	json_object_put(o);
+}
+
+static void tells_rates(void **state)
+{
+	(void)state;
+	expect("rated", ASK("connect", "udp", "::1", 123), "limit EAGAIN rule t.ulsp:18");
+	expect_rate(ASK("connect", "udp", "::1", 123), "limit 90/m 5 process");
+	expect_rate(ASK("bind", "tcp", "::1", 80), "limit 200/s 200 group");
+	expect_rate(ASK("listen", "tcp", "127.0.0.1", 80), "limit 7/h 1 group");
+	expect_rate(ASK("connect", "udp", "::1", 124), "allow - - -");
+	/* a rate on one family doesn't hide that the other is denied */
+	expect("rated", ASK("bind", "tcp", "::", 80), "limit EPERM rule t.ulsp:19");
+	expect("rated", ASK("bind", "tcp", "::", 81), "deny EPERM rule t.ulsp:20");
+}
+
 static void refused(const struct explain_query *q, const char *because)
 {
 	const struct pol_group *g = &compiled->policy->groups[0];
@@ -186,6 +222,7 @@ int main(void)
 		cmocka_unit_test(knows_what_the_default_does_not_cover),
 		cmocka_unit_test(judges_the_wildcard_twice),
 		cmocka_unit_test(takes_unspecified_for_here),
+		cmocka_unit_test(tells_rates),
 		cmocka_unit_test(refuses_questions_without_sense),
 	};
 
