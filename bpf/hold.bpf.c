@@ -38,13 +38,15 @@ static __always_inline struct ulsp_slot *slot_at(__u32 ring, __u32 slot)
 
 static __always_inline int take(struct event *ev, __u64 now)
 {
+	/* An odd step reaches all; neighbours are taken together, steps of their own are not. */
 	__u32 ring = ev->by.ring, first = bpf_get_prandom_u32(), i;
+	__u32 step = bpf_get_prandom_u32() | 1;
 	void *inner = bpf_map_lookup_elem(&waits, &ring);
 
 	if (!inner)
 		return -ENOENT;
 	for (i = 0; i < TRIES; i++) {
-		__u32 slot = (first + i) & (ULSP_MAX_SLOTS - 1);
+		__u32 slot = (first + i * step) & (ULSP_MAX_SLOTS - 1);
 		struct ulsp_wait *w = bpf_map_lookup_elem(inner, &slot);
 		__u64 until;
 
@@ -70,8 +72,8 @@ int hold_end(struct event *ev)
 	if (!ev || !ev->ticket)
 		return 0;
 	w = wait_at(ev->by.ring, ev->slot);
-	/* By its time, not by its ticket: who takes an old one has no other ticket at first. */
-	if (w)
+	/* By its time: who takes an old one has no other ticket at first. */
+	if (w && w->ticket == ev->ticket)
 		__sync_val_compare_and_swap(&w->until_ns, ev->deadline_ns + KEEP_NS, 0);
 	ev->ticket = 0;
 	return 0;
@@ -156,7 +158,7 @@ int answer_parked(struct event *ev)
 		return HELD_STILL;
 	w = wait_at(ev->by.ring, ev->slot);
 	s = slot_at(ev->by.ring, ev->slot);
-	if (!w || !s)
+	if (!w || !s || w->ticket != ev->ticket)
 		return HELD_STILL;
 	/* A full barrier: either the ULSP sees this or its verdict is seen here. */
 	before = *(const volatile __u64 *)&s->parked;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * socket(2), and the ports that the kernel chooses in bind(2): hooks on the
- * socket itself, in the calling process's context.
+ * socket(2), the ports that the kernel chooses in bind(2), and the end: hooks on
+ * the socket itself, in the calling process's context.
  */
 #include "vmlinux.h"
 
 #include <bpf/bpf_helpers.h>
 
-#include "enforce.bpf.h"
+#include "park.bpf.h"
+
+enum { TCP_CLOSE_STATE = 7 };
 
 /* Whether later programs will want to know who made this socket. */
 static __always_inline int wants_owner(struct bpf_sock *ctx, __u8 proto)
@@ -115,6 +117,16 @@ int ulsp_post_bind6(struct bpf_sock *ctx)
 		ephemeral(&ev);
 	}
 	return enforce(ctx, &ev);
+}
+
+/* A connect that was held and failed before its SYN, for want of a route say, takes a slot still.
+ */
+SEC("cgroup/sock_release")
+int ulsp_sock_release(struct bpf_sock *ctx)
+{
+	if (ctx->state == TCP_CLOSE_STATE)
+		unpark(ctx);
+	return GO;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -285,8 +285,8 @@ static void ask_cache(void **state)
 	assert_int_equal(kern_try(k, op_connect, &port), -EHOSTUNREACH);
 	assert_int_equal(kern_try(k, op_connect, &op), 0);
 
-	/* void: expired, another generation, no verdict, no errno */
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, -1, k->generation);
+	/* void: expired (by more than a tick), another generation, no verdict, no errno */
+	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, -20000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
 	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation - 1);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
