@@ -62,18 +62,34 @@ static int parse_ip(struct syn *s)
 		s->family = AF_INET;
 		s->tcp = ip4->ihl * 4u;
 		if (s->tcp < sizeof(*ip4) || ip4->protocol != IPPROTO_TCP ||
-		    ntohs(ip4->frag_off) & (IP_MF | IP_OFFMASK) || ntohs(ip4->tot_len) != s->bytes)
+		    ntohs(ip4->frag_off) & (IP_MF | IP_OFFMASK) || ntohs(ip4->tot_len) < s->bytes)
 			return -EPROTO;
 		return 0;
 	}
 	if (s->bytes >= sizeof(*ip6) && ip4->version == 6) {
 		s->family = AF_INET6;
 		s->tcp = sizeof(*ip6);
-		if (ip6->ip6_nxt != IPPROTO_TCP || ntohs(ip6->ip6_plen) + s->tcp != s->bytes)
+		if (ip6->ip6_nxt != IPPROTO_TCP || ntohs(ip6->ip6_plen) + s->tcp < s->bytes)
 			return -EPROTO;
 		return 0;
 	}
 	return -EPROTO;
+}
+
+/*
+ * What a TCP Fast Open SYN carries stays behind: its sender takes the data for lost and sends it
+ * again, and has no use for a peer that has it.
+ */
+static void without_data(struct syn *s)
+{
+	struct iphdr *ip4 = (void *)s->packet;
+	struct ip6_hdr *ip6 = (void *)s->packet;
+
+	s->bytes = s->tcp + tcp_of(s)->doff * 4u;
+	if (s->family == AF_INET)
+		ip4->tot_len = htons((uint16_t)s->bytes); /* the kernel sums it up */
+	else
+		ip6->ip6_plen = htons((uint16_t)(s->bytes - s->tcp));
 }
 
 int syn_parse(const void *packet, size_t bytes, struct syn *ret)
@@ -90,6 +106,7 @@ int syn_parse(const void *packet, size_t bytes, struct syn *ret)
 	if (!tcp->syn || tcp->ack || tcp->rst || tcp->doff * 4u < sizeof(*tcp) ||
 	    s.tcp + tcp->doff * 4u > bytes)
 		return -EPROTO;
+	without_data(&s);
 	*ret = s;
 	return 0;
 }

@@ -22,7 +22,10 @@ struct syn {
 	uint8_t packet[SYN_MAX];
 };
 
-/* -EPROTO: no whole IPv4 or IPv6 SYN without fragments; extension headers count as none. */
+/*
+ * Takes the headers of a SYN, of which `bytes` may be the beginning only.  -EPROTO: no whole
+ * IPv4 or IPv6 SYN without fragments; extension headers count as none.
+ */
 int syn_parse(const void *packet, size_t bytes, struct syn *ret);
 /* The checksum that a network device would have filled in. */
 void syn_complete(struct syn *syn);
