@@ -70,7 +70,7 @@ GLOBAL int arrival_again(struct __sk_buff *skb, const struct event *ev, const st
 	p = bpf_map_lookup_elem(&arrivals, &key);
 	if (!p || p->generation != knobs.generation)
 		return -1;
-	if (p->state != PARK_SENT)
+	if (p->state != PARK_ASKED)
 		return p->state == PARK_PASSED ? GO : REFUSE;
 	if (answer(&p->ev) == HELD_DECIDED)
 		return arrival_end(skb, p, s);
@@ -98,7 +98,7 @@ GLOBAL int arrival_wait(struct __sk_buff *skb, const struct event *ev, const str
 	p->ev = *ev;
 	p->deadline_ns = ev->deadline_ns;
 	p->generation = knobs.generation;
-	p->state = PARK_SENT;
+	p->state = PARK_ASKED;
 	if (answer_parked(&p->ev) == HELD_DECIDED)
 		return arrival_end(skb, p, s);
 	arrival_send(skb, p, s);

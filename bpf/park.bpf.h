@@ -2,11 +2,12 @@
 /*
  * TCP connections that wait for a ULSP outside connect(2).
  *
- * The call goes on, but the SYN is held back: the first is copied for the
- * daemon, which sends it again when the verdict is there, and the kernel sends
- * it again too, from a second on.  What became of it is counted and told when
- * the connection is there or gone.  The socket knows who holds it; a group in
- * another's cgroup may hold it as well.
+ * The call goes on, but the SYN is held back: it is copied for the daemon,
+ * which sends it again when the verdict is there, and the kernel sends it again
+ * too, from a second on: a daemon that was started since hears of it then.
+ * What became of it is counted and told when the connection is there or gone.
+ * The socket knows who holds it; a group in another's cgroup may hold it as
+ * well.
  */
 #ifndef PARK_BPF_H
 #define PARK_BPF_H
@@ -14,9 +15,8 @@
 #include "enforce.bpf.h"
 
 enum park_state {
-	PARK_ASKED = 0, /* no SYN yet */
-	PARK_SENT,	/* the daemon has it */
-	PARK_PASSED,	/* SYNs pass */
+	PARK_ASKED = 0,
+	PARK_PASSED, /* SYNs pass */
 	PARK_REFUSED,
 };
 enum { TCP_SYN_SENT_STATE = 2 };
@@ -93,7 +93,7 @@ static __always_inline __u16 holders(struct bpf_sock *sk)
 	int i;
 
 	for (i = 0; parks && i < PARKS; i++)
-		n += parks->at[i].held_by && parks->at[i].state <= PARK_SENT;
+		n += parks->at[i].held_by && parks->at[i].state == PARK_ASKED;
 	return n;
 }
 
@@ -104,17 +104,45 @@ static __always_inline void put_parked(struct ulsp_parked *out, const struct par
 	out->slot = p->ev.slot;
 	out->group = knobs.slot;
 	out->generation = knobs.generation;
-	out->error = p->ev.by.error;
+	out->error = p->state == PARK_REFUSED ? p->ev.error : p->ev.by.error;
 	out->ring = p->ev.by.ring;
 	out->flags = p->ev.by.flags & DEC_RULE_DOWN_ALLOW ? ULSP_PARKED_ALLOW : 0;
+	if (p->state == PARK_REFUSED)
+		out->flags |= ULSP_PARKED_REFUSED;
 }
 
-/* All of it, or nothing. */
+/* A copy whose addresses are the socket's: netfilter may have translated the packet's already. */
+static __always_inline void park_address(struct bpf_sock *sk, __u8 *packet)
+{
+	__u32 *words = (__u32 *)packet, tcp;
+
+	if (packet[0] >> 4 == 4) {
+		tcp = (packet[0] & 0xf) * 4;
+		words[3] = sk->src_ip4;
+		words[4] = sk->dst_ip4;
+	} else {
+		tcp = sizeof(struct ipv6hdr);
+		words[2] = sk->src_ip6[0];
+		words[3] = sk->src_ip6[1];
+		words[4] = sk->src_ip6[2];
+		words[5] = sk->src_ip6[3];
+		words[6] = sk->dst_ip6[0];
+		words[7] = sk->dst_ip6[1];
+		words[8] = sk->dst_ip6[2];
+		words[9] = sk->dst_ip6[3];
+	}
+	*(__u16 *)(packet + tcp) = bpf_htons((__u16)sk->src_port);
+	*(__u16 *)(packet + tcp + 2) = sk->dst_port;
+}
+
+/* Its beginning: what a SYN carries isn't needed. */
 static __always_inline void put_packet(struct __sk_buff *skb, struct ulsp_parked *out)
 {
 	__u32 most = skb->len - 1;
 
 	out->bytes = 0;
+	if (most >= ULSP_SYN_BYTES)
+		most = ULSP_SYN_BYTES - 1;
 	/* Of the value that is used: 6.1 learns nothing of one from another. */
 	barrier_var(most);
 	if (most < ULSP_SYN_BYTES && !bpf_skb_load_bytes(skb, 0, out->packet, most + 1))
@@ -137,6 +165,8 @@ static __always_inline void park_send(struct __sk_buff *skb, struct bpf_sock *sk
 	out->ifindex = sk->bound_dev_if;
 	out->holders = holders(sk);
 	put_packet(skb, out);
+	if (out->bytes)
+		park_address(sk, out->packet);
 	bpf_ringbuf_submit(out, 0);
 }
 
@@ -164,6 +194,20 @@ static __always_inline int park_again(struct __sk_buff *skb, struct bpf_sock *sk
 	return 1;
 }
 
+/* The ULSP's verdict, or the fail mode's at the deadline. */
+static __always_inline void parked_verdict(struct park *p, int held)
+{
+	if (held == HELD_DECIDED && p->ev.rewrite) { /* it is too late for another address */
+		p->ev.rewrite = 0;
+		ask_failed(&p->ev, ULSP_REASON_TIMEOUT);
+	} else if (held != HELD_DECIDED) {
+		if (bpf_ktime_get_ns() < p->deadline_ns)
+			return;
+		ask_failed(&p->ev, ULSP_REASON_TIMEOUT);
+	}
+	p->state = refused(&p->ev) ? PARK_REFUSED : PARK_PASSED;
+}
+
 /* A SYN on its way out: GO or REFUSE. */
 static __always_inline int parked_syn(struct __sk_buff *skb, struct bpf_sock *sk)
 {
@@ -173,21 +217,11 @@ static __always_inline int parked_syn(struct __sk_buff *skb, struct bpf_sock *sk
 		return GO; /* decided in connect(2) */
 	if (p->generation != knobs.generation)
 		park_again(skb, sk, p);
-	if (p->state == PARK_ASKED || p->state == PARK_SENT) {
-		if (answer_parked(&p->ev) == HELD_DECIDED) {
-			p->state = refused(&p->ev) ? PARK_REFUSED : PARK_PASSED;
-		} else if (bpf_ktime_get_ns() >= p->deadline_ns) {
-			ask_failed(&p->ev, ULSP_REASON_TIMEOUT);
-			p->state = refused(&p->ev) ? PARK_REFUSED : PARK_PASSED;
-		}
-	}
+	if (p->state == PARK_ASKED)
+		parked_verdict(p, answer_parked(&p->ev));
 	if (p->state == PARK_PASSED)
 		return GO;
-	if (p->state != PARK_SENT) {
-		park_send(skb, sk, p);
-		if (p->state == PARK_ASKED)
-			p->state = PARK_SENT;
-	}
+	park_send(skb, sk, p);
 	return REFUSE;
 }
 
@@ -203,10 +237,8 @@ static __always_inline void parked_end(struct bpf_sock_ops *ctx, struct bpf_sock
 	if (!p)
 		return;
 	ev = &p->ev;
-	if (p->state == PARK_ASKED || p->state == PARK_SENT) {
-		if (answer(ev) != HELD_DECIDED && bpf_ktime_get_ns() >= p->deadline_ns)
-			ask_failed(ev, ULSP_REASON_TIMEOUT);
-	}
+	if (p->state == PARK_ASKED)
+		parked_verdict(p, answer(ev));
 	hold_end(ev);
 	p->held_by = 0;
 	/* Without a verdict: its process gave up first. */

@@ -237,12 +237,13 @@ int ulsp_egress(struct __sk_buff *skb)
 	type = sk->type;
 	protocol = sk->protocol;
 	barrier_var(protocol); /* or one load at a computed offset, which the verifier refuses */
-	if (knobs.flags & ULSP_KNOB_HOLD && sk->state == TCP_SYN_SENT_STATE &&
-	    parked_syn(skb, sk) == REFUSE)
+	if (!(judged_socket(type, protocol) && plain(skb)) &&
+	    backstop(skb, sk, type, protocol) == REFUSE)
 		return REFUSE;
-	if (judged_socket(type, protocol) && plain(skb))
-		return GO;
-	return backstop(skb, sk, type, protocol);
+	/* Last: what is held back goes out by the daemon, past this program. */
+	if (knobs.flags & ULSP_KNOB_HOLD && sk->state == TCP_SYN_SENT_STATE)
+		return parked_syn(skb, sk);
+	return GO;
 }
 
 char _license[] SEC("license") = "GPL";

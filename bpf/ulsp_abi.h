@@ -213,8 +213,9 @@ struct ulsp_parked {
 	__u8 packet[ULSP_SYN_BYTES];
 };
 enum {
-	ULSP_PARKED_ALLOW = 1 << 0, /* the fail mode allows */
-	ULSP_PARKED_IN = 1 << 1,    /* it came for a listener; its cookie is ULSP_PARKED_KEY */
+	ULSP_PARKED_ALLOW = 1 << 0,   /* the fail mode allows */
+	ULSP_PARKED_IN = 1 << 1,      /* it came for a listener; its cookie is ULSP_PARKED_KEY */
+	ULSP_PARKED_REFUSED = 1 << 2, /* decided: `error` is the denial's, no slot is taken */
 };
 #define ULSP_PARKED_KEY(ring, slot) (1ull << 63 | (__u64)(ring) << 32 | (slot))
 

@@ -177,7 +177,7 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (!r)
 		r = parking_new(d->event, d->instance, &d->parking, e);
 	if (!r)
-		d->supervisor->poke_fd = parking_poke_fd(d->parking);
+		d->supervisor->parking = d->parking;
 	if (!r)
 		r = monitor_new(d->event, d->instance, &d->root, &d->monitor);
 	if (!r)

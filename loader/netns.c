@@ -213,16 +213,44 @@ int netns_send(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *p
 	return 0;
 }
 
-int netns_destroy(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *syn,
-		  uint64_t socket_cookie, uint32_t ifindex)
+struct question {
+	struct nlmsghdr header;
+	struct inet_diag_req_v2 diag;
+};
+
+/* The socket's state, 0 for a command that succeeded, or -errno. */
+static int diag(int fd, const struct question *ask)
 {
 	struct {
 		struct nlmsghdr header;
-		struct inet_diag_req_v2 diag;
-	} ask = {
+		union {
+			struct nlmsgerr error;
+			struct inet_diag_msg socket;
+			char room[1024];
+		};
+	} said;
+	ssize_t n;
+
+	if (send(fd, ask, sizeof(*ask), 0) < 0)
+		return -errno;
+	n = recv(fd, &said, sizeof(said), 0);
+	if (n < (ssize_t)sizeof(said.header))
+		return n < 0 ? -errno : -EPROTO;
+	n -= (ssize_t)sizeof(said.header);
+	if (said.header.nlmsg_type == NLMSG_ERROR && n >= (ssize_t)sizeof(said.error))
+		return said.error.error;
+	if (said.header.nlmsg_type == SOCK_DIAG_BY_FAMILY && n >= (ssize_t)sizeof(said.socket))
+		return said.socket.idiag_state;
+	return -EPROTO;
+}
+
+int netns_destroy(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *syn,
+		  uint64_t socket_cookie, uint32_t ifindex)
+{
+	struct question ask = {
 		.header = {.nlmsg_len = sizeof(ask),
-			   .nlmsg_type = SOCK_DESTROY,
-			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+			   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			   .nlmsg_flags = NLM_F_REQUEST},
 		.diag = {.sdiag_family = (uint8_t)syn->family,
 			 .sdiag_protocol = IPPROTO_TCP,
 			 .idiag_states = 1u << TCP_STATE_SYN_SENT},
@@ -231,14 +259,8 @@ int netns_destroy(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn
 	struct sockaddr_storage from, to;
 	struct sockaddr_in6 *from6 = (void *)&from, *to6 = (void *)&to;
 	struct sockaddr_in *from4 = (void *)&from, *to4 = (void *)&to;
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-		char rest[256];
-	} said;
 	struct space *s;
 	socklen_t bytes;
-	ssize_t n;
 	int r;
 
 	r = space_of(ns, cookie, pid, &s);
@@ -262,11 +284,10 @@ int netns_destroy(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn
 	id->idiag_if = ifindex;
 	id->idiag_cookie[0] = (uint32_t)socket_cookie;
 	id->idiag_cookie[1] = (uint32_t)(socket_cookie >> 32);
-	if (send(s->diag, &ask, sizeof(ask), 0) < 0)
-		return -errno;
-	n = recv(s->diag, &said, sizeof(said), 0);
-	if (n < (ssize_t)(sizeof(said.header) + sizeof(said.error)) ||
-	    said.header.nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	return said.error.error;
+	r = diag(s->diag, &ask);
+	if (r != TCP_STATE_SYN_SENT)
+		return r < 0 ? r : -ENOENT;
+	ask.header.nlmsg_type = SOCK_DESTROY;
+	ask.header.nlmsg_flags |= NLM_F_ACK;
+	return diag(s->diag, &ask);
 }

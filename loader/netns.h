@@ -18,13 +18,16 @@ void netns_free(struct netns **ns);
 
 /*
  * Sends as it is, by the routes of the namespace that the process `pid` is in.
- * `mark` and `ifindex` are the packet's; 0: none.  Cookie 0: whichever that is.  -ESRCH: the process is gone or in
- * another namespace by now, and no socket is open in that one.
+ * `mark` and `ifindex` are the packet's; 0: none.  Cookie 0: whichever that is.  -ESRCH: the
+ * process is gone or in another namespace by now, and no socket is open in that one.
  */
 int netns_send(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *packet,
 	       const struct sockaddr_storage *to, socklen_t to_bytes, uint32_t mark,
 	       uint32_t ifindex);
-/* Ends a TCP socket by SOCK_DESTROY (ECONNABORTED); -EOPNOTSUPP: the kernel doesn't. */
+/*
+ * Ends a TCP socket that isn't connected yet by SOCK_DESTROY (ECONNABORTED).  -ENOENT: there is
+ * none; -EOPNOTSUPP: the kernel doesn't.
+ */
 int netns_destroy(struct netns *ns, uint64_t cookie, pid_t pid, const struct syn *syn,
 		  uint64_t socket_cookie, uint32_t ifindex);
 

@@ -23,8 +23,12 @@ enum {
 	HOLDERS = 2,	     /* groups that hold one connection */
 	LOOK_US = 20000,     /* where a ULSP's word may have been lost */
 	REFUSED_US = 100000, /* for a refusal to be taken, before the socket is ended */
+	REFUSALS = 2,	     /* that are sent until then */
 	IDLE_US = 30000000,  /* for a namespace's sockets */
 	POKES = 256,
+	/* A ULSP's words are read so often at most; the rest is found by looking. */
+	POKE_BURST = 100,
+	POKE_INTERVAL_US = 10000,
 };
 
 /* A ULSP's slots and who waits in each, as the programs see them. */
@@ -32,6 +36,7 @@ struct lane {
 	__u32 id; /* of the map of slots; 0: nothing is mapped */
 	struct ulsp_slot *slots;
 	const struct ulsp_wait *waits;
+	sd_event_source *pokes; /* the pipe by which its ULSP tells; NULL: none */
 	struct held *at[ULSP_MAX_SLOTS];
 };
 
@@ -40,7 +45,7 @@ struct question {
 	bool allowed;
 	uint8_t ring, flags;
 	int error; /* positive, of a denial by the fail mode */
-	uint32_t slot, generation;
+	uint32_t slot, group, generation;
 	uint64_t ticket, deadline_ns;
 };
 
@@ -51,10 +56,11 @@ struct held {
 	uint32_t tgid, mark, ifindex;
 	unsigned n, holders; /* questions that are here, and that there are */
 	struct question questions[HOLDERS];
-	bool in;	   /* for a listener */
-	bool refused;	   /* told; waits for the socket's end */
-	uint64_t until_ns; /* the next deadline */
-	struct syn syn;	   /* bytes 0: it can't be sent */
+	bool in;	    /* for a listener */
+	unsigned refusals;  /* sent; waits for the socket's end */
+	int error;	    /* of these */
+	uint64_t refuse_ns; /* again, or the socket's end */
+	struct syn syn;	    /* bytes 0: it can't be sent */
 	UT_hash_handle hh;
 };
 
@@ -63,8 +69,7 @@ struct parking {
 	struct instance *instance;
 	struct netns *netns;
 	struct ring_buffer *ring;
-	sd_event_source *ring_source, *poke_source, *timer;
-	int poke_read, poke_write;
+	sd_event_source *ring_source, *timer;
 	struct lane *lanes[ULSP_MAX_RINGS];
 	struct held *all;
 	struct parking_stats stats[ULSP_MAX_RINGS];
@@ -106,24 +111,36 @@ static void *map_inner(int outer, __u32 ring, size_t bytes, int prot, __u32 *ret
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* NULL: no ULSP has that ring. */
+static struct lane *make_lane(struct parking *p, uint32_t ring)
+{
+	if (!p->lanes[ring])
+		p->lanes[ring] = calloc(1, sizeof(struct lane));
+	return p->lanes[ring];
+}
+
+static void forget(struct parking *p, struct held *h);
+
+/* NULL: no ULSP has that ring.  Whoever waits for one that had it is forgotten. */
 static struct lane *lane_of(struct parking *p, uint32_t ring)
 {
-	struct lane *l = p->lanes[ring];
-	__u32 id, unused;
+	struct lane *l = make_lane(p, ring);
+	__u32 id = 0, unused;
 
-	if (bpf_map_lookup_elem(p->instance->slots, &ring, &id))
+	if (!l)
 		return NULL;
-	if (l && l->id == id)
+	if (bpf_map_lookup_elem(p->instance->slots, &ring, &id))
+		id = 0;
+	if (id && l->id == id)
 		return l;
-	if (l && l->id) /* another ULSP's */
+	if (l->id) { /* another ULSP's */
+		for (size_t i = 0; i < ULSP_MAX_SLOTS; i++)
+			if (l->at[i])
+				forget(p, l->at[i]);
 		p->stats[ring] = (struct parking_stats){.waiting = p->stats[ring].waiting};
-	if (!l) {
-		l = p->lanes[ring] = calloc(1, sizeof(*l));
-		if (!l)
-			return NULL;
 	}
 	unmap(l);
+	if (!id)
+		return NULL;
 	l->slots = map_inner(p->instance->slots, ring, ULSP_MAX_SLOTS * sizeof(*l->slots),
 			     PROT_READ, &id);
 	l->waits = map_inner(p->instance->waits, ring, ULSP_MAX_SLOTS * sizeof(*l->waits),
@@ -186,7 +203,8 @@ static int send_refusal(struct parking *p, const struct held *h, int error)
 		return -EMSGSIZE;
 	syn_refusal(&h->syn, error, &refusal);
 	syn_sender(&h->syn, &to, &bytes);
-	return netns_send(p->netns, h->netns, (pid_t)h->tgid, &refusal, &to, bytes, h->mark, 0);
+	return netns_send(p->netns, h->netns, (pid_t)h->tgid, &refusal, &to, bytes, h->mark,
+			  h->ifindex);
 }
 
 static void release(struct parking *p, struct held *h)
@@ -225,13 +243,14 @@ static void refuse(struct parking *p, struct held *h, int error)
 	r = send_refusal(p, h, error);
 	if (r)
 		failed(p, h, "refuse", r);
-	else
+	else if (!h->refusals)
 		count_refused(p, h);
-	h->refused = true;
-	h->until_ns = now_ns() + REFUSED_US * 1000ull;
+	h->refusals++;
+	h->error = error;
+	h->refuse_ns = now_ns() + REFUSED_US * 1000ull;
 }
 
-/* It should be gone by now: a socket that is bound to a device takes no answer by another. */
+/* It should be gone by now. */
 static void destroy(struct parking *p, struct held *h)
 {
 	int r = netns_destroy(p->netns, h->netns, (pid_t)h->tgid, &h->syn, h->cookie, h->ifindex);
@@ -241,7 +260,10 @@ static void destroy(struct parking *p, struct held *h)
 	forget(p, h);
 }
 
-/* The verdict in its slot: 1 and *ret_error (0: allowed), or 0: none yet. */
+/*
+ * The verdict in its slot: 1 and *ret_error (0: allowed), or 0: none yet.  No other address can be
+ * given to what is parked: it is refused.
+ */
 static int verdict(const struct lane *l, const struct question *q, int *ret_error)
 {
 	const struct ulsp_slot *s = &l->slots[q->slot];
@@ -254,7 +276,7 @@ static int verdict(const struct lane *l, const struct question *q, int *ret_erro
 		error = 0;
 	else if (s->verdict == ULSP_VERDICT_DENY && s->error < 0 && s->error >= -4095)
 		error = -s->error;
-	else if (s->verdict == ULSP_VERDICT_REWRITE) /* too late for that */
+	else if (s->verdict == ULSP_VERDICT_REWRITE)
 		error = q->error;
 	else
 		return 0;
@@ -266,6 +288,20 @@ static int verdict(const struct lane *l, const struct question *q, int *ret_erro
 	return 1;
 }
 
+/* Whether the policy that asked is still there: if not, the kernel's next SYN finds what is. */
+static bool is_void(const struct parking *p, const struct question *q)
+{
+	const struct ulsp_group *g = &p->instance->group[q->group];
+
+	return !g->in_use || (int32_t)(q->generation - g->generation) < 0;
+}
+
+/* One that is being swapped in may be taken back. */
+static bool is_early(const struct parking *p, const struct question *q)
+{
+	return (int32_t)(q->generation - p->instance->group[q->group].generation) > 0;
+}
+
 /* Looks at all its questions; may forget it. */
 static void look(struct parking *p, struct held *h, uint64_t now)
 {
@@ -274,14 +310,17 @@ static void look(struct parking *p, struct held *h, uint64_t now)
 
 	for (unsigned i = 0; i < h->n; i++) {
 		struct question *q = &h->questions[i];
-		const struct lane *l = lane_of(p, q->ring);
+		const struct lane *l = p->lanes[q->ring];
 
-		if (!l || l->waits[q->slot].ticket != q->ticket ||
-		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE)) {
+		if (l->waits[q->slot].ticket != q->ticket ||
+		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE) ||
+		    is_void(p, q)) {
 			forget(p, h); /* the connection has come to its end */
 			return;
 		}
-		if (h->refused)
+		if (is_early(p, q))
+			return;
+		if (h->refusals)
 			continue;
 		if (!q->allowed && verdict(l, q, &error)) {
 			if (error) {
@@ -300,8 +339,12 @@ static void look(struct parking *p, struct held *h, uint64_t now)
 		}
 		allowed += q->allowed;
 	}
-	if (h->refused) {
-		if (now >= h->until_ns)
+	if (h->refusals) {
+		if (now < h->refuse_ns)
+			return;
+		if (h->refusals < REFUSALS)
+			refuse(p, h, h->error);
+		else
 			destroy(p, h);
 		return;
 	}
@@ -318,7 +361,7 @@ static struct held *held_of(struct parking *p, const struct ulsp_parked *in)
 	HASH_FIND(hh, p->all, &in->cookie, sizeof(in->cookie), h);
 	if (h) {
 		/* another attempt of the same socket */
-		if (h->refused || h->n >= h->holders || h->holders != in->holders) {
+		if (h->refusals || h->n >= h->holders || h->holders != in->holders) {
 			forget(p, h);
 			h = NULL;
 		}
@@ -356,13 +399,20 @@ static int on_parked(void *ctx, void *data, size_t bytes)
 	struct lane *l;
 	struct held *h;
 
-	if (bytes != sizeof(*in) || in->ring >= ULSP_MAX_RINGS || in->slot >= ULSP_MAX_SLOTS)
+	if (bytes != sizeof(*in) || in->ring >= ULSP_MAX_RINGS || in->slot >= ULSP_MAX_SLOTS ||
+	    in->group >= ULSP_MAX_GROUPS)
 		return 0;
 	l = lane_of(p, in->ring);
 	p->stats[in->ring].held++;
-	h = l ? held_of(p, in) : NULL;
+	h = l || in->flags & ULSP_PARKED_REFUSED ? held_of(p, in) : NULL;
 	if (!h || h->n >= HOLDERS) {
 		p->stats[in->ring].failed++;
+		return 0;
+	}
+	if (HASH_COUNT(p->all) == 1 && !h->n)
+		set_timer(p, LOOK_US);
+	if (in->flags & ULSP_PARKED_REFUSED) {
+		refuse(p, h, in->error < 0 ? -in->error : EPERM);
 		return 0;
 	}
 	q = &h->questions[h->n++];
@@ -372,12 +422,11 @@ static int on_parked(void *ctx, void *data, size_t bytes)
 		.flags = in->flags,
 		.error = in->error < 0 ? -in->error : EPERM,
 		.slot = in->slot,
+		.group = in->group,
 		.generation = in->generation,
 		.ticket = in->ticket,
 		.deadline_ns = in->deadline_ns,
 	};
-	if (HASH_COUNT(p->all) == 1 && h->n == 1)
-		set_timer(p, LOOK_US);
 	if (l->waits[in->slot].ticket == in->ticket)
 		l->at[in->slot] = h;
 	look(p, h, now_ns());
@@ -393,24 +442,35 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *ctx)
 	return 0;
 }
 
+/*
+ * What a ULSP writes is words of 8 bytes, each written at once.  Who writes anything else, or
+ * is gone, isn't heard any more.
+ */
 static int on_poke(sd_event_source *source, int fd, uint32_t events, void *ctx)
 {
 	struct ulsp_poke pokes[POKES];
 	struct parking *p = ctx;
 	ssize_t n = read(fd, pokes, sizeof(pokes));
 	uint64_t now = now_ns();
+	uint32_t ring = 0;
 
-	(void)source, (void)events;
+	(void)events;
+	while (ring < ULSP_MAX_RINGS && !(p->lanes[ring] && p->lanes[ring]->pokes == source))
+		ring++;
+	if (ring == ULSP_MAX_RINGS)
+		return 0;
+	if (n <= 0 || n % (ssize_t)sizeof(*pokes)) {
+		if (n >= 0 || errno != EAGAIN)
+			p->lanes[ring]->pokes = sd_event_source_disable_unref(source);
+		return 0;
+	}
 	/* What was answered may have been handed over a moment ago. */
 	ring_buffer__consume(p->ring);
 	for (ssize_t i = 0; i < n / (ssize_t)sizeof(*pokes); i++) {
-		const struct ulsp_poke *k = &pokes[i];
-		struct held *h = NULL;
+		uint32_t slot = pokes[i].slot;
 
-		if (k->ring < ULSP_MAX_RINGS && k->slot < ULSP_MAX_SLOTS && p->lanes[k->ring])
-			h = p->lanes[k->ring]->at[k->slot];
-		if (h)
-			look(p, h, now);
+		if (slot < ULSP_MAX_SLOTS && p->lanes[ring]->at[slot])
+			look(p, p->lanes[ring]->at[slot], now);
 	}
 	return 0;
 }
@@ -421,22 +481,47 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 	struct parking *p = ctx;
 	struct held *h, *next;
 	uint64_t now = now_ns();
+	bool open;
 
 	(void)source, (void)usec;
+	for (uint32_t ring = 0; ring < ULSP_MAX_RINGS; ring++)
+		if (p->lanes[ring])
+			lane_of(p, ring);
 	HASH_ITER (hh, p->all, h, next)
 		look(p, h, now);
+	open = netns_idle(p->netns, now / 1000 - IDLE_US);
 	if (p->all)
 		set_timer(p, LOOK_US);
-	else if (netns_idle(p->netns, now / 1000 - IDLE_US))
+	else if (open)
 		set_timer(p, IDLE_US);
 	return 0;
 }
 
 /* ---- */
 
-int parking_poke_fd(const struct parking *p)
+int parking_poke_open(struct parking *p, uint8_t ring)
 {
-	return p->poke_write;
+	struct lane *l = make_lane(p, ring);
+	int fds[2], r;
+
+	if (!l)
+		return -ENOMEM;
+	l->pokes = sd_event_source_disable_unref(l->pokes);
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	r = sd_event_add_io(p->event, &l->pokes, fds[0], EPOLLIN, on_poke, p);
+	if (r >= 0)
+		r = sd_event_source_set_io_fd_own(l->pokes, true);
+	else
+		close(fds[0]);
+	if (r >= 0)
+		r = sd_event_source_set_ratelimit(l->pokes, POKE_INTERVAL_US, POKE_BURST);
+	if (r < 0) {
+		l->pokes = sd_event_source_disable_unref(l->pokes);
+		close(fds[1]);
+		return r;
+	}
+	return fds[1];
 }
 
 void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret)
@@ -451,12 +536,8 @@ void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret)
 
 static int open_parking(struct parking *p)
 {
-	int fds[2], r;
+	int r;
 
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
-		return -errno;
-	p->poke_read = fds[0];
-	p->poke_write = fds[1];
 	r = netns_new(&p->netns);
 	if (r)
 		return r;
@@ -465,8 +546,6 @@ static int open_parking(struct parking *p)
 		return -errno;
 	r = sd_event_add_io(p->event, &p->ring_source, ring_buffer__epoll_fd(p->ring), EPOLLIN,
 			    on_ring, p);
-	if (r >= 0)
-		r = sd_event_add_io(p->event, &p->poke_source, p->poke_read, EPOLLIN, on_poke, p);
 	if (r >= 0)
 		r = sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, 0, 1000,
 					       on_timer, p);
@@ -482,7 +561,6 @@ int parking_new(sd_event *event, struct instance *i, struct parking **ret, struc
 		return -ENOMEM;
 	p->event = event;
 	p->instance = i;
-	p->poke_read = p->poke_write = -1;
 	r = open_parking(p);
 	if (r) {
 		parking_free(&p);
@@ -503,16 +581,15 @@ void parking_free(struct parking **pp)
 	HASH_ITER (hh, p->all, h, next)
 		forget(p, h);
 	sd_event_source_disable_unref(p->ring_source);
-	sd_event_source_disable_unref(p->poke_source);
 	sd_event_source_disable_unref(p->timer);
 	ring_buffer__free(p->ring);
 	for (size_t i = 0; i < ULSP_MAX_RINGS; i++) {
-		if (p->lanes[i])
+		if (p->lanes[i]) {
 			unmap(p->lanes[i]);
+			sd_event_source_disable_unref(p->lanes[i]->pokes);
+		}
 		free(p->lanes[i]);
 	}
 	netns_free(&p->netns);
-	scope_close(&p->poke_read);
-	scope_close(&p->poke_write);
 	free(p);
 }

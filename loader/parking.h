@@ -3,11 +3,11 @@
  * TCP connections that are held: their SYNs wait here for the ULSPs' verdicts,
  * are sent again or refused.
  *
- * The programs hand each SYN over once, by the instance's `parked` ring.  A
- * ULSP that answers one says so through a pipe; the verdict itself is in its
- * slot, and nothing but that counts.  Deadlines and fail modes are kept here
- * too.  Without the daemon the kernel's own next SYN, a second later, finds the
- * verdict or the deadline.
+ * The programs hand over each SYN that they hold back, by the instance's
+ * `parked` ring.  A ULSP that answers one says so through a pipe; the verdict
+ * itself is in its slot, and nothing but that counts.  Deadlines and fail modes
+ * are kept here too.  Without the daemon, and after a reload, the kernel's own
+ * next SYN, a second later or more, finds the verdict, the deadline or the rules.
  */
 #ifndef PARKING_H
 #define PARKING_H
@@ -32,8 +32,11 @@ struct parking_stats {
 int parking_new(sd_event *event, struct instance *i, struct parking **ret, struct err *e);
 void parking_free(struct parking **p);
 
-/* The end of the pipe that ULSPs write to: struct ulsp_poke. */
-int parking_poke_fd(const struct parking *p);
+/*
+ * A pipe of its own for the ULSP that starts now with that ring: the end to write struct
+ * ulsp_poke to, for the caller to close, or -errno.  That of its predecessor goes.
+ */
+int parking_poke_open(struct parking *p, uint8_t ring);
 void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret);
 
 #endif

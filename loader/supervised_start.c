@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "parking.h"
 #include "spawn.h"
 #include "supervisor.h"
 #include "ulsp_cgroup.h"
@@ -91,6 +92,7 @@ static pid_t spawn_contained(struct supervised *p, struct spawn *spec, int *ret_
 static int start_process(struct supervised *p, struct err *e)
 {
 	struct supervisor *s = p->owner;
+	scoped(scope_close) int poke = parking_poke_open(s->parking, p->maps.slot);
 	struct spawn spec = {
 		.argv = p->argv,
 		.user = p->user,
@@ -98,13 +100,15 @@ static int start_process(struct supervised *p, struct err *e)
 		.instance = s->instance->name,
 		.ring = p->maps.slot,
 		.fds = {p->maps.ring, p->maps.page, p->maps.cache, s->groups_fd, s->files_fd,
-			s->streams_fd, p->maps.slots, s->poke_fd},
+			s->streams_fd, p->maps.slots, poke},
 	};
 	struct err cause = {0};
 	char dir[SPAWN_DIR_BYTES];
 	int fd, r;
 	pid_t pid;
 
+	if (poke < 0)
+		return err_set(e, poke, "ulsp %s: %s", p->name, strerror(-poke));
 	r = ulsp_dir_make(s->instance->name, p->name, dir, sizeof(dir));
 	if (r)
 		log_warning("ulsp %s: no directory of its own: %s", p->name, strerror(-r));

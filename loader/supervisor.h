@@ -20,7 +20,7 @@ struct supervisor {
 	struct supervised **v; /* in the order of the policy */
 	size_t n;
 	int groups_fd, files_fd, streams_fd; /* read-only, for ULSPs */
-	int poke_fd;			     /* the parking's, for ULSPs; not owned */
+	struct parking *parking;	     /* not owned */
 	/* NULL, or told of each process that starts or has ended: groups' members can't reach it */
 	void (*guard)(void *ctx, pid_t pid, bool on);
 	void *guard_ctx;

@@ -5,10 +5,12 @@
 tests_UNIT :=
 tests_UNIT_SCRIPTS := model threads
 tests_LIVE :=
-tests_TOOLS := try answerer uring
-tests_VM_LONG := isolated_loads isolated_servers isolated_software test_lsm_lives test_lsm_races \
-	test_decide_bpf test_kern_life test_kern_packets test_kern_messages test_kern_limit test_ulsp_kernel test_ulsp_programs
-tests_SCRIPTS := isolation without_lsm hold isolated_software isolated_loads isolated_servers matrix reload rates \
+tests_TOOLS := try answerer liar uring
+tests_VM_LONG := hold hold_sockets hold_faults hold_hostile isolated_loads isolated_servers isolated_software \
+	test_lsm_lives test_lsm_races test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
+	test_kern_limit test_ulsp_kernel test_ulsp_programs
+tests_SCRIPTS := isolation without_lsm hold hold_sockets hold_faults hold_hostile hold_many isolated_software \
+	isolated_loads isolated_servers matrix reload rates \
 	kill ulsps members badinput run install cgroups hostile answers prompt prompt_held
 
 
@@ -83,11 +85,12 @@ test_decide_bpf_LIBS := kern
 test_decide_bpf_SRC := tests/unit/genrules.c
 
 # ulspd and ulspctl
-tests_UNIT += test_control test_server test_explain test_diag_json test_flows
+tests_UNIT += test_control test_server test_syn test_explain test_diag_json test_flows
 tests_SCRIPTS += control faults doctor flows
 test_control_SRC := tests/fuzz/fuzz_control.c loader/control.c
 test_server_LIBS := kern
 test_server_SRC := loader/server.c loader/control.c loader/log.c
+test_syn_SRC := loader/syn.c
 test_explain_LIBS := kern ulsp
 test_explain_SRC := loader/explain.c loader/compiled.c loader/reader.c
 test_flows_LIBS := kern
@@ -105,6 +108,7 @@ $(foreach t,escape cgroup member guard races lives,$(eval test_lsm_$(t)_SRC += t
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
 answerer_LIBS := ulsp
 uring_SRC := tests/vm/lsm_uring.c
+liar_LIBS := ulsp
 $(foreach t,object sysv key,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_channel.c))
 $(foreach t,races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_storm.c))
 
