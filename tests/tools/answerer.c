@@ -6,6 +6,7 @@
  *
  * ANSWER: allow, deny:ERRNO (a number), keep (allow, and the flow for a minute),
  * to:ADDRESS:PORT (IPv4), nothing, twice (allow, then deny), die (SIGKILL).
+ * Says each on stderr, with the time by CLOCK_MONOTONIC in ns.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,6 +69,7 @@ static void answer(struct ulsp_message *m, const struct rule *rule)
 	struct ulsp_cache flow = {.size = sizeof(flow), .cover = ULSP_COVER_FLOW, .ttl_ms = 60000};
 	const char *what = rule->answer;
 	struct sockaddr_in to = {.sin_family = AF_INET};
+	uint64_t then = now_ns();
 	unsigned port;
 	char host[32];
 	int r = 0;
@@ -89,8 +91,8 @@ static void answer(struct ulsp_message *m, const struct rule *rule)
 	} else if (!strcmp(what, "die")) {
 		kill(getpid(), SIGKILL);
 	}
-	fprintf(stderr, "%s %s %s: %s: %s\n", ulsp_operation(m), ulsp_remote_text(m), ulsp_comm(m),
-		what, strerror(-r));
+	fprintf(stderr, "%s %s %s: %s: %s at %llu\n", ulsp_operation(m), ulsp_remote_text(m),
+		ulsp_comm(m), what, strerror(-r), (unsigned long long)then);
 }
 
 static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)

@@ -37,7 +37,8 @@ usage() {
 	exit 125
 }
 suite=bookworm build='' out='' log='' lsm=landlock,lockdown,yama,bpf extra='' secs=300 megabytes=1024
-interactive='' servers='' add=() load=() more=()
+# what tests of connections want: a device, addresses that are translated
+interactive='' servers='' add=() load=(veth nft_chain_nat nft_nat) more=()
 while getopts k:B:a:sm:o:L:l:c:q:t:M:i option; do
 	case $option in
 	k) suite=$OPTARG ;;
