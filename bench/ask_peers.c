@@ -80,7 +80,8 @@ static void serve_notify(int fd, bool late)
 		memset(said, 0, sizes.seccomp_notif_resp);
 		said->id = asked->id;
 		if (process_vm_readv((pid_t)asked->pid, &here, 1, &there, 1, 0) == sizeof(to) &&
-		    to.sin_family == AF_INET && !ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &asked->id))
+		    to.sin_family == AF_INET &&
+		    !ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &asked->id))
 			said->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		else
 			said->error = -EPERM;
@@ -153,7 +154,8 @@ static void request(int fd, int what, uint16_t queue, int attr, const void *valu
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	struct request q = {
-		.header = {.nlmsg_len = (uint32_t)NLMSG_ALIGN(offsetof(struct request, cmd) + bytes),
+		.header = {.nlmsg_len =
+				   (uint32_t)NLMSG_ALIGN(offsetof(struct request, cmd) + bytes),
 			   .nlmsg_type = (uint16_t)(NFNL_SUBSYS_QUEUE << 8 | what),
 			   .nlmsg_flags = NLM_F_REQUEST},
 		.about = {.nfgen_family = AF_UNSPEC,
@@ -193,8 +195,7 @@ static bool parse_packet(const struct nlmsghdr *h, uint32_t *ret_id)
 
 int ask_queue(int argc, char **argv)
 {
-	struct nfqnl_msg_config_cmd bind_it = {.command = NFQNL_CFG_CMD_BIND,
-					       .pf = htons(AF_INET)};
+	struct nfqnl_msg_config_cmd bind_it = {.command = NFQNL_CFG_CMD_BIND, .pf = htons(AF_INET)};
 	struct nfqnl_msg_config_params params = {.copy_range = htonl(256),
 						 .copy_mode = NFQNL_COPY_PACKET};
 	_Alignas(struct nlmsghdr) char in[8192];

@@ -181,10 +181,10 @@ struct ulsp_wait {
 
 /* How a ULSP is waited for, and what came of it: one per ring.  No ULSP can write it. */
 struct ulsp_asking {
-	__u32 spin_ns; /* longest wait within the operation; 0: none */
-	__u32 success; /* of the last such waits for a ULSP that was awake, in 1/1024 */
-	__u32 skipped; /* waits left out since they seldom succeed */
-	__u32 woken;   /* as success, for one that slept */
+	__u32 spin_ns;	/* longest wait within the operation; 0: none */
+	__u32 success;	/* of the last such waits for a ULSP that was awake, in 1/1024 */
+	__u32 skipped;	/* waits left out since they seldom succeed */
+	__u32 woken;	/* as success, for one that slept */
 	__u64 spun;	/* waits within the operation */
 	__u64 answered; /* of these */
 };

@@ -161,9 +161,8 @@ static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,
 	answered = answer(m, &said);
 	r = fresh(m);
 	if (!r)
-		r = wanted.cover == ULSP_COVER_ONCE
-			    ? answered
-			    : keep(m, wanted.cover, wanted.ttl_ms, &said);
+		r = wanted.cover == ULSP_COVER_ONCE ? answered
+						    : keep(m, wanted.cover, wanted.ttl_ms, &said);
 	/* Too late for who waited is not too late for the next. */
 	if (r == -ESTALE || answered == -ETIMEDOUT)
 		m->u->stats.late++;
