@@ -108,7 +108,7 @@ def taken(path):
     return sum(until > now for until, _ in struct.iter_unpack('=QQ', at[:]))
 
 
-# NAME=ADDR/PORT[/MS]: connects, all at a time, says what it gave and after how many ms, and
+# NAME=ADDR/PORT[/MS]: connects when a line comes, all at a time, says what it gave and after how many ms, and
 # MS after the start whether the connection is still good
 def connect_all(specs):
     def one(what, addr, port, ms=0):
@@ -123,6 +123,8 @@ def connect_all(specs):
             say(what + ', later', 'good' if s.recv(9) == b'bye' else 'gone')
         except OSError as e:
             say(what + ', later', name(e.errno))
+    say('', 'ready')
+    sys.stdin.readline()
     t = time.monotonic()
     threads = [threading.Thread(target=one, args=[what] + to.split('/'))
                for what, to in (spec.split('=') for spec in specs)]

@@ -54,7 +54,8 @@ gave() { # NAME EXPECTED LOW HIGH SAID
 	[ "${ms:-0}" -ge "$3" ] && [ "${ms:-0}" -le "$4" ] && ms="in time"
 	is "$5" "$2 in time" "$what $ms"
 }
-in_group python3 $CLIENT connect $(for p in 0 1 2 3 4 5 6 7; do echo "$p=127.0.0.1/740$p"; done) >"$OUT" 2>&1
+in_group python3 $CLIENT connect {0=127.0.0.1/7400,1=127.0.0.1/7401,2=127.0.0.1/7402,3=127.0.0.1/7403} \
+	{4=127.0.0.1/7404,5=127.0.0.1/7405,6=127.0.0.1/7406,7=127.0.0.1/7407} >"$OUT" 2>&1 </dev/null
 gave 0 ok 0 800 "a verdict written by hand counts"
 gave 1 EHOSTUNREACH 880 1900 "one with another ticket does not"
 gave 2 EHOSTUNREACH 880 1900 "nor what is no verdict"
@@ -66,7 +67,7 @@ gave 7 ok 15 850 "the daemon finds what it is not told of"
 
 # Both at it: the honest one's connections don't wait for them.
 in_group python3 $CLIENT connect flood=127.0.0.2/7400 flood2=127.0.0.2/7401 garbage=127.0.0.3/7400 garbage2=127.0.0.3/7401 \
-	$(for n in $(seq 30); do echo "h$n=127.0.0.1/7501"; done) >"$OUT" 2>&1
+	h{1..30}=127.0.0.1/7501 >"$OUT" 2>&1 </dev/null
 gave garbage2 EHOSTUNREACH 880 1900 "who spoils its pipe: what is no verdict is none"
 bad=''
 for n in $(seq 30); do
@@ -88,7 +89,7 @@ echo "# $((after - before)) of 100 ticks"
 
 # ---- one within the other ----
 in_cgroup "$CG/o/i" python3 $CLIENT connect both=127.0.0.1/7301 inner=127.0.0.1/7302 outer=127.0.0.1/7303 late=127.0.0.1/7304 \
-	deny=127.0.0.1/7305 first=127.0.0.1/7306 open=127.0.0.1/7307 once=127.0.0.1/7308 plain=127.0.0.1/7309 >"$OUT" 2>&1
+	deny=127.0.0.1/7305 first=127.0.0.1/7306 open=127.0.0.1/7307 once=127.0.0.1/7308 plain=127.0.0.1/7309 >"$OUT" 2>&1 </dev/null
 gave both ok 290 1500 "both groups ask: when both have allowed"
 gave inner ECONNREFUSED 95 290 "the inner denies"
 gave outer ENETUNREACH 290 1500 "the outer denies"
@@ -100,7 +101,7 @@ gave once ok 95 700 "both at the same time"
 gave plain ok 0 90 "neither asks"
 is "who is refused already is not asked about" 0 "$(grep -c 'outer: connect 127.0.0.1:7306' "$TMP/ulspd.log")"
 is "nothing of it was heard" "" "$(grep -E ' 730[23456]\|' "$TMP/heard")"
-in_cgroup "$CG/o" python3 $CLIENT connect alone=127.0.0.1/7301 >"$OUT" 2>&1
+in_cgroup "$CG/o" python3 $CLIENT connect alone=127.0.0.1/7301 >"$OUT" 2>&1 </dev/null
 gave alone ok 290 1500 "the outer's own members have one question"
 for ulsp in liar honest outer inner; do
 	is "$ulsp: all slots are free" 0 "$(python3 $CLIENT taken "/sys/fs/bpf/ulsp/$ID/ulsp/$ulsp/waits")"

@@ -1,5 +1,6 @@
 # Held connects of all kinds of sockets, and what their process does meanwhile.
-# Ports: 7001 is allowed after 100 ms, 7002 refused, 7003 never answered, 7004 allowed after 1.5 s.
+# Ports: 7001 is allowed after 100 ms, 7002 refused, 7003 never answered, 7004 and 7005 allowed
+# after 1.5 s.
 from hold_client import *
 
 HERE, THERE, LINK, MARKED = '127.0.0.1', '10.9.0.2', 'fe80::b%va', '10.9.9.9'
@@ -101,9 +102,9 @@ def interrupted(restart):
     signal.signal(signal.SIGALRM, lambda *_: hits.append(1))
     signal.siginterrupt(signal.SIGALRM, not restart)
     s = make(HERE)
-    signal.setitimer(signal.ITIMER_REAL, 0.04)
-    first = raw_connect(s, HERE, 7001)
-    again = '' if restart else ' ' + raw_connect(s, HERE, 7001)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    first = raw_connect(s, HERE, 7005)
+    again = '' if restart else ' ' + raw_connect(s, HERE, 7005)
     try:
         s.getpeername()
         there = 'there'
@@ -216,8 +217,14 @@ def timeout():
 def outside(): say('outside', attempt(HERE, 7003)[0])
 
 
+def cookie():
+    s = make(HERE)
+    s.sendto(b'outside', socket.MSG_FASTOPEN, (HERE, 7001))
+    s.close()
+
+
 SETS = {
-    'outside': [outside],
+    'outside': [outside, source_route, cookie],
     'signals': [signal_plain, signal_restart],
     'kinds': [plain, peer, v6, mapped, mapped_peer, device_lo, device_va, device_v6, link_local,
               source, source_port, translated, mark, ip_options, source_route, fast_open, mptcp],
@@ -226,7 +233,7 @@ SETS = {
     'inside': [plain, v6],
 }
 for chosen in sys.argv[1:]:
-    if chosen in ('signals', 'forks'):
+    if chosen in ('signals', 'forks', 'outside'):
         run(SETS[chosen], [])
     else:
         run_together(SETS[chosen])
