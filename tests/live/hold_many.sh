@@ -8,14 +8,14 @@ export PYTHONDONTWRITEBYTECODE=1
 sysctl -qw net.core.somaxconn=20000 net.ipv4.tcp_max_syn_backlog=20000 net.ipv4.ip_local_port_range="2000 65000"
 ulimit -n "$(ulimit -Hn)"
 [ "$(ulimit -n)" -ge 12000 ] || bail "too few files may be open: $(ulimit -n)"
-python3 $CLIENT serve "$TMP/heard" 0.0.0.0/1701 0.0.0.0/1702 0.0.0.0/1703 >"$TMP/heard.log" 2>&1 &
+python3 $CLIENT serve "$TMP/heard" 0.0.0.0/1701 0.0.0.0/1702 0.0.0.0/1703 0.0.0.0/1704 >"$TMP/heard.log" 2>&1 &
 CHILDREN+=("$!")
 until_true 20 grep -q ready "$TMP/heard" || bail "no listeners"
 policy <<E2
-ulsp oracle { exec "$BUILD/tests/answerer" "1701=allow@4000" "1702=nothing" "1703=allow@3" user nobody ring 16M }
+ulsp oracle { exec "$BUILD/tests/answerer" "1701=allow@4000" "1702=nothing" "1703=allow@3" "1704=allow@15000" user nobody ring 16M }
 group g {
 	members cgroup "$REL"
-	ask oracle connect tcp to any port 1701 hold 60s down deny errno EHOSTUNREACH
+	ask oracle connect tcp to any port { 1701, 1704 } hold 60s down deny errno EHOSTUNREACH
 	ask oracle connect tcp to any port 1702 hold 3s down deny errno EHOSTUNREACH
 	ask oracle connect tcp to any port 1703 hold 60s
 	default allow
@@ -52,9 +52,9 @@ is "are timeouts" 5000 "$(reason timeout)"
 is "heard by nobody" 0 "$(heard 1702)"
 
 # more than there are slots
-in_group python3 $CLIENT flood 127.0.1.4 1701 9000 40 >"$TMP/out.4" 2>&1 &
+in_group python3 $CLIENT flood 127.0.1.4 1704 9000 60 >"$TMP/out.4" 2>&1 &
 one=$!
-in_group python3 $CLIENT flood 127.0.1.5 1701 9000 40 >"$TMP/out.5" 2>&1
+in_group python3 $CLIENT flood 127.0.1.5 1704 9000 60 >"$TMP/out.5" 2>&1
 wait "$one"
 cat "$TMP"/out.[45] >"$TMP/out"
 count() { grep "^$1|" "$TMP/out" | grep -oE "$2 [0-9]+" | awk '{ n += $2 } END { print n + 0 }'; }
