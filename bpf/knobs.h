@@ -25,14 +25,15 @@ enum ulsp_knob {
 };
 
 struct ulsp_knobs {
-	__u32 slot;	  /* in the group array */
-	__u32 generation; /* of the policy */
-	__u32 log_rings;  /* bit per ring that receives messages of `log` rules */
-	__u32 flags;	  /* enum ulsp_knob */
-	__u32 needs;	  /* programs that the group needs, as the loader counts them */
-	__u32 nrules;	  /* records, so counters */
-	__u32 by_exec;	  /* on the root cgroup, for sockets of members by executable only */
-	__u32 restart_flag; /* of thread_info.flags: the system call can be restarted; 0: it can't */
+	__u32 slot;	    /* in the group array */
+	__u32 generation;   /* of the policy */
+	__u32 log_rings;    /* bit per ring that receives messages of `log` rules */
+	__u32 flags;	    /* enum ulsp_knob */
+	__u32 needs;	    /* programs that the group needs, as the loader counts them */
+	__u32 nrules;	    /* records, so counters */
+	__u32 by_exec;	    /* on the root cgroup, for sockets of members by executable only */
+	__u32 restart_flag; /* of thread_info.flags: the system call can be restarted; 0: it can't
+			     */
 };
 _Static_assert(sizeof(struct ulsp_knobs) == 32, "pinned: raise ULSP_ABI");
 

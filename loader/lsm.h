@@ -42,9 +42,9 @@ enum { LSM_LOOPBACK_HOOKS = 4 };
 
 struct lsm {
 	int map[LSM_MAPS];
-	int iterator[LSM_ITERATORS];	  /* links */
-	int tracer[LSM_TRACERS];	  /* links */
-	uint64_t missed;		  /* calls that were left out, as far as they were made good */
+	int iterator[LSM_ITERATORS]; /* links */
+	int tracer[LSM_TRACERS];     /* links */
+	uint64_t missed;	     /* calls that were left out, as far as they were made good */
 	int loopback[LSM_LOOPBACK_HOOKS]; /* programs */
 };
 

@@ -102,7 +102,7 @@ struct pol_rule {
 	uint32_t ops; /* bit per enum ulsp_op */
 	uint32_t protos; /* bit per enum ulsp_proto; "any" sets all */
 	enum ulsp_verdict verdict;
-	bool limit; /* limit RATE rule: verdict is deny when over the rate */
+	bool limit;	  /* limit RATE rule: verdict is deny when over the rate */
 	bool per_process; /* limit: a bucket for each process; else one for the group */
 	bool log;
 	int error;	     /* positive errno, 0: not given (EPERM) */

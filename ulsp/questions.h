@@ -16,7 +16,7 @@
 enum {
 	QUESTIONS_MAX = 128,
 	QUESTIONS_OF_PROCESS = 32, /* one that asks about everything leaves room for others */
-	QUESTION_WAITERS = 64, /* of one question */
+	QUESTION_WAITERS = 64,	   /* of one question */
 };
 
 struct waiter {

@@ -89,7 +89,8 @@ static void bad_environment(void **state)
 		{"ring=99999999999999999999", THIS, "a", "1", -EINVAL},
 		{"ring=1023", THIS, "a", "1", -EBADF},
 		{"", THIS, "a", "1", -EINVAL},
-		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0 slots=0 poke=0", THIS, "a", "1", -EPROTO},
+		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0 slots=0 poke=0", THIS, "a", "1",
+		 -EPROTO},
 	};
 	struct ulsp_options o = {.size = sizeof(o), .handler = double_on_message};
 	struct ulsp *u = NULL;
