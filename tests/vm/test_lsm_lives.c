@@ -252,7 +252,8 @@ static void explode(void (*meanwhile)(void))
 	storm_end();
 	print_message("# %d denied, %d passed, %d otherwise\n", storm->denied, storm->passed,
 		      storm->other);
-	assert_int_equal(storm->denied, BOMB);
+	/* Who ends makes room for another, before that sees that it is over. */
+	assert_true(storm->denied >= BOMB);
 	assert_int_equal(storm->passed + storm->other, 0);
 	assert_int_equal(lsm_count(lsm->maps.tgid_tags), 0);
 }
