@@ -42,6 +42,11 @@ void storm_wait_and_attempt(void);
 void storm_cgroup_of(const char *path, int slot);
 /* As the loader does; `left`: a slot that lost a cgroup, or NOBODY. */
 void storm_tag_running(int left);
+/*
+ * As the daemon does each second: once more, where the kernel left calls of tracing programs out
+ * because one was preempted in itself (7.2).  Says so.
+ */
+void storm_catch_up(void);
 void storm_become_members(void); /* those in START */
 void storm_move(pid_t pid, const char *cgroup);
 /* Those of one cgroup to another, until it is empty. */

@@ -188,6 +188,7 @@ static void run(const char *name, void (*fn)(void), void (*happens)(void), int r
 		usleep((useconds_t)(30000 + round * 3700));
 		assert_int_equal(storm->denied + storm->passed, 0);
 		happens();
+		storm_catch_up();
 		storm_end();
 		if (storm->passed || storm->other || storm->denied < STORMS)
 			print_message("# %s, round %d: %d denied, %d passed, %d failed otherwise; "
