@@ -26,6 +26,7 @@ finish() {
 	trap - EXIT INT TERM
 	for p in "${PIDS[@]}"; do kill "$p" 2>/dev/null; done
 	wait 2>/dev/null
+	ulspctl shutdown >/dev/null 2>&1
 	echo 1 >"$CG/cgroup.kill" 2>/dev/null
 	for _ in 1 2 3 4 5 6 7 8 9 10; do rmdir "$CG" 2>/dev/null && break; sleep 0.1; done
 	rm -rf "$TMP"

@@ -56,12 +56,19 @@ static void remove_cgroups(const char *instance)
 {
 	const char *below = getenv("ULSP_CGROUP_ROOT");
 	struct cgroup_root root = {.fd = -1};
-	char path[PATH_MAX];
+	char path[PATH_MAX], ulsps[PATH_MAX];
 
 	if (cgroup_root_open(below && *below ? below : NULL, &root, NULL))
 		return;
 	snprintf(path, sizeof(path), "ulsp/%s", instance);
-	cgroup_prune(&root, path);
+	snprintf(ulsps, sizeof(ulsps), "ulsp/%s/ulsp.d", instance);
+	/* ULSPs of a daemon that was killed may be at their end still. */
+	for (int tries = 0; tries < 20; tries++) {
+		cgroup_prune(&root, path);
+		if (faccessat(root.fd, ulsps, F_OK, 0))
+			break;
+		usleep(100000);
+	}
 	unlinkat(root.fd, "ulsp", AT_REMOVEDIR); /* of the last instance */
 	cgroup_root_close(&root);
 }
