@@ -21,7 +21,7 @@ rules='
 	ask small connect tcp to any port 7109 hold 10s down deny errno EBUSY'
 ulsps() {
 	cat <<E2
-ulsp oracle { exec "$ANSWERER" "7103=allow" "7104=deny:111" "7105=allow" "7110=allow@$MS" "0=nothing" user nobody restart always }
+ulsp oracle { exec "$ANSWERER" "7103=allow" "7104=deny:111" "7105=allow@30" "7110=allow@$MS" "0=nothing" user nobody restart always }
 ulsp gone { exec "/bin/false" user nobody restart never }
 ulsp small { exec "$ANSWERER" "0=allow" user nobody ring 4K }
 E2
@@ -161,8 +161,9 @@ gave detached ok 900 $((MS * 3 + 3000)) "detached with a deadline to come"
 is "that deadline ends no connection" good "$(of "detached, later")"
 
 # ---- the daemon ----
+# Answered after the wait in the hook and the restart of the call, and long before the next SYN.
 OUT=$TMP/out.k
-BEFORE="kill -STOP $DAEMON" connects answered=127.0.0.1/7103 allow=127.0.0.1/7102 deny=127.0.0.1/7101
+BEFORE="kill -STOP $DAEMON" connects answered=127.0.0.1/7105 allow=127.0.0.1/7102 deny=127.0.0.1/7101
 sleep 0.1
 stop_daemon KILL
 until_true 5 grep -q '^allow|' "$OUT"
