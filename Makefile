@@ -212,6 +212,7 @@ bench: all
 	$(Q)$(MAKE) --no-print-directory bench-bins
 	$(Q)BUILD=$(BUILD) bench/run.sh
 	$(Q)BUILD=$(BUILD) bench/ask.sh
+	$(Q)BUILD=$(BUILD) bench/rings.sh
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

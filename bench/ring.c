@@ -224,7 +224,7 @@ static double with_room(int prog, int ring, uint64_t n)
 static void with_consumer(const char *name, struct consumer *c, int prog, uint32_t slot, uint64_t n)
 {
 	uint32_t ring = c->maps ? c->maps->slot : ULSP_RING_MONITOR;
-	const struct ulsp_stream *s = &c->instance->stream[slot * ULSP_MAX_RINGS + ring];
+	const struct ulsp_stream *s = &c->instance->stream[ULSP_STREAM(slot, ring)];
 	uint64_t seq, lost, start;
 	pthread_t thread;
 	double seconds, ns;
@@ -285,7 +285,8 @@ static int run(struct instance *i, uint64_t n)
 	uint32_t slot;
 	int prog;
 
-	if (instance_group_slot(i, "g", &slot, &e) || instance_ulsp_maps(i, "sink", 0, &maps, &e))
+	if (instance_group_slot(i, "g", &slot, &e) ||
+	    instance_ulsp_maps(i, "sink", (struct ulsp_shape){0, 1}, &maps, &e))
 		return die("instance", &e);
 	unlogged = load(i, slot, 1, 0);
 	prog = unlogged->prog[HOOK_EGRESS];

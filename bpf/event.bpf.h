@@ -52,7 +52,7 @@ struct event {
 	__u8 to[16];
 	__u16 to_port;
 	__u8 given_up; /* the call is not restarted any more */
-	__u8 reserved;
+	__u8 share;    /* which of the ULSP's rings is asked */
 	__u32 counted; /* the rule whose rate has counted it */
 };
 

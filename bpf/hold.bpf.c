@@ -202,10 +202,10 @@ struct patience {
  * For a ULSP that looks for messages right now, on another processor; or that sleeps and may be
  * woken there, which takes longer.
  */
-static __always_inline struct patience patience(const struct ulsp_page *page,
+static __always_inline struct patience patience(const struct ulsp_reader *reader,
 						struct ulsp_asking *how)
 {
-	__u32 awake = *(const volatile __u32 *)&page->awake;
+	__u32 awake = *(const volatile __u32 *)&reader->awake;
 	struct patience p = {.ns = how->spin_ns, .asleep = !awake, .rivals = task_rivals()};
 	__u32 success = awake ? how->success : how->woken;
 
@@ -252,17 +252,19 @@ static __always_inline void spin(struct event *ev, struct ulsp_asking *how, __u6
 	learn(how, p->asleep, spin.answered);
 }
 
-static __always_inline const struct ulsp_page *page_of(__u32 ring)
+static __always_inline const struct ulsp_reader *reader_of(__u32 ring, __u32 share)
 {
 	void *outer = bpf_map_lookup_elem(&pages, &ring);
+	const struct ulsp_page *page;
 	__u32 zero = 0;
 
-	return outer ? bpf_map_lookup_elem(outer, &zero) : NULL;
+	page = outer ? bpf_map_lookup_elem(outer, &zero) : NULL;
+	return page ? &page->readers[share % ULSP_RINGS_EACH] : NULL;
 }
 
 int hold(struct event *ev, const struct sock_state *owner, int busy)
 {
-	const struct ulsp_page *page;
+	const struct ulsp_reader *reader;
 	struct ulsp_asking *how;
 	struct patience p = {};
 	__u64 now;
@@ -272,18 +274,18 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 	if (!ev)
 		return HELD_NOT;
 	ring = ev->by.ring;
-	page = page_of(ring);
+	reader = reader_of(ring, ev->share);
 	how = bpf_map_lookup_elem(&asking, &ring);
 	now = bpf_ktime_get_ns();
 	ev->deadline_ns = now + (__u64)ev->wait_ms * NS_IN_MS;
-	if (!page || !how || take(ev, now)) {
+	if (!reader || !how || take(ev, now)) {
 		ask_failed(ev, ULSP_REASON_NO_SLOT);
 		return HELD_NOT;
 	}
 	/* Before the message: a ULSP that is awake takes it at once. */
 	if (!busy)
-		p = patience(page, how);
-	error = record_to(ev, owner, ring, ULSP_MSG_ASK);
+		p = patience(reader, how);
+	error = record_to(ev, owner, ULSP_RING(ring, ev->share), ULSP_MSG_ASK);
 	if (error) {
 		hold_end(ev);
 		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
@@ -296,7 +298,7 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 
 int hold_on(struct event *ev)
 {
-	const struct ulsp_page *page;
+	const struct ulsp_reader *reader;
 	struct ulsp_asking *how;
 	struct patience p;
 	__u32 ring;
@@ -304,11 +306,11 @@ int hold_on(struct event *ev)
 	if (!ev)
 		return HELD_NOT;
 	ring = ev->by.ring;
-	page = page_of(ring);
+	reader = reader_of(ring, share_of(ev, ring));
 	how = bpf_map_lookup_elem(&asking, &ring);
-	if (!page || !how || answer(ev) != HELD_STILL)
+	if (!reader || !how || answer(ev) != HELD_STILL)
 		return answer(ev);
-	p = patience(page, how);
+	p = patience(reader, how);
 	/* Who is being woken may wait for this processor already. */
 	if (p.ns && !p.asleep)
 		spin(ev, how, bpf_ktime_get_ns(), &p);
@@ -317,9 +319,10 @@ int hold_on(struct event *ev)
 
 int hold_elsewhere(const struct event *ev)
 {
-	const struct ulsp_page *page = ev ? page_of(ev->by.ring) : NULL;
+	const struct ulsp_reader *reader;
 
-	return page && *(const volatile __u32 *)&page->cpu != bpf_get_smp_processor_id() + 1;
+	reader = ev ? reader_of(ev->by.ring, share_of(ev, ev->by.ring)) : NULL;
+	return reader && *(const volatile __u32 *)&reader->cpu != bpf_get_smp_processor_id() + 1;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -204,7 +204,8 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 	cache = bpf_map_lookup_elem(&caches, &ring);
 	if (cache && ask_cached(ev, page, cache, owner))
 		return 0;
-	heartbeat_ns = page->heartbeat_ns;
+	ev->share = share_of(ev, ring);
+	heartbeat_ns = page->readers[ev->share % ULSP_RINGS_EACH].heartbeat_ns;
 	now = bpf_ktime_get_ns();
 	ev->wait_ms = ev->by.hold_ms;
 	if (!ULSP_HEARTBEAT_FRESH(heartbeat_ns, now)) {
@@ -251,7 +252,7 @@ static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 			hold_end(ev);
 		return error == HELD_STILL;
 	}
-	error = record_to(ev, owner, ev->by.ring, ULSP_MSG_ASK);
+	error = record_to(ev, owner, ULSP_RING(ev->by.ring, ev->share), ULSP_MSG_ASK);
 	if (error)
 		ask_failed(ev, error == -ENOBUFS ? ULSP_REASON_RING_FULL : ULSP_REASON_ULSP_DOWN);
 	return 0;

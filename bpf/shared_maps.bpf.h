@@ -13,7 +13,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, ULSP_MAX_RINGS);
+	__uint(max_entries, ULSP_ALL_RINGS);
 	__uint(key_size, sizeof(__u32));
 	__array(
 		values, struct {
@@ -32,7 +32,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ULSP_MAX_GROUPS *ULSP_MAX_RINGS);
+	__uint(max_entries, ULSP_MAX_GROUPS *ULSP_ALL_RINGS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct ulsp_stream);

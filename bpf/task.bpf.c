@@ -238,13 +238,13 @@ static __always_inline void put_owner(struct ulsp_msg *m, const struct event *ev
 
 int record_to(const struct event *ev, const struct sock_state *owner, __u32 ring, __u32 flags)
 {
-	__u32 at = knobs.slot * ULSP_MAX_RINGS + ring;
+	__u32 at = ULSP_STREAM(knobs.slot, ring);
 	struct ulsp_stream *stream;
 	struct ulsp_msg *m;
 	__u64 seq;
 	void *rb;
 
-	if (!ev || ring >= ULSP_MAX_RINGS)
+	if (!ev || ring >= ULSP_ALL_RINGS)
 		return -ENOENT;
 	stream = bpf_map_lookup_elem(&streams, &at);
 	rb = bpf_map_lookup_elem(&rings, &ring);

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define ULSP_ABI   3
+#define ULSP_ABI   4
 #define ULSP_MAGIC 0x50534c55u /* "ULSP", little endian */
 
 enum ulsp_op {
@@ -57,8 +57,10 @@ enum ulsp_reason {
 };
 
 enum {
-	ULSP_MAX_GROUPS = 256,	/* groups of one instance */
-	ULSP_MAX_RINGS = 32,	/* ring 0 is the daemon's monitor ring, the rest are ULSPs' */
+	ULSP_MAX_GROUPS = 256, /* groups of one instance */
+	ULSP_MAX_RINGS = 32, /* first rings: 0 is the daemon's monitor ring, the rest are ULSPs' */
+	ULSP_RINGS_EACH = 8, /* of one ULSP */
+	ULSP_ALL_RINGS = ULSP_MAX_RINGS * ULSP_RINGS_EACH,
 	ULSP_MAX_FILES = 256,	/* policy files that messages can name */
 	ULSP_MAX_SLOTS = 16384, /* operations that wait for one ULSP at a time */
 	ULSP_NAME_BYTES = 64,	/* group and ULSP names, NUL included */
@@ -66,6 +68,9 @@ enum {
 	ULSP_COMM_BYTES = 16,
 	ULSP_RING_MONITOR = 0,
 };
+
+/* The number of a ULSP's ring `k`: the ULSP itself goes by that of its first. */
+#define ULSP_RING(first, k) ((first) + (k)*ULSP_MAX_RINGS)
 
 /* Message flags. */
 enum {
@@ -179,7 +184,7 @@ struct ulsp_wait {
 	__u64 ticket;	/* grows with each that had it */
 };
 
-/* How a ULSP is waited for, and what came of it: one per ring.  No ULSP can write it. */
+/* How a ULSP is waited for, and what came of it: by its first ring.  No ULSP can write it. */
 struct ulsp_asking {
 	__u32 spin_ns;	/* longest wait within the operation; 0: none */
 	__u32 success;	/* of the last such waits for a ULSP that was awake, in 1/1024 */
@@ -187,6 +192,8 @@ struct ulsp_asking {
 	__u32 woken;	/* as success, for one that slept */
 	__u64 spun;	/* waits within the operation */
 	__u64 answered; /* of these */
+	__u32 rings;	/* how many it has */
+	__u32 reserved;
 };
 
 /*
@@ -226,23 +233,31 @@ struct ulsp_poke {
 };
 
 /*
- * A ULSP's page: written by the ULSP and by the daemon, read by programs.
+ * Who reads one ring of a ULSP: a cache line, which its thread alone writes.
  * heartbeat_ns older than ULSP_HEARTBEAT_STALE_NS, from the future, or 0, means down.
  */
-struct ulsp_page {
-	__u32 magic;
-	__u32 abi;
+struct ulsp_reader {
 	__u64 heartbeat_ns; /* CLOCK_MONOTONIC, each ULSP_HEARTBEAT_NS; 0: down */
-	__u32 scopes;	    /* bit per ulsp_scope that the cache may hold */
-	__u32 pid;
+	__u32 awake;	    /* 1 + the CPU on which it looks for messages; 0: it sleeps */
+	__u32 cpu;	    /* 1 + the CPU on which it did so last */
+	__u64 taken;	/* the ring up to here: what the ring says is given back may be behind */
 	__u64 received; /* messages taken from the ring */
 	__u64 lost;	/* gaps seen in sequence numbers */
 	__u64 verdicts; /* given */
 	__u64 late;	/* verdicts that came after the deadline or for an old generation */
-	__u64 taken;	/* the ring up to here: what the ring says is given back may be behind */
-	__u32 awake;	/* 1 + the CPU on which it looks for messages; 0: it sleeps */
-	__u32 cpu;	/* 1 + the CPU on which it did so last */
-	__u8 reserved[4096 - 72];
+	__u32 open;	/* process whose handle reads it; 0: none */
+	__u32 reserved;
+};
+
+/* A ULSP's page: written by the ULSP and by the daemon, read by programs. */
+struct ulsp_page {
+	__u32 magic;
+	__u32 abi;
+	__u32 scopes; /* bit per ulsp_scope that the cache may hold */
+	__u32 pid;
+	__u8 reserved[48];
+	struct ulsp_reader readers[ULSP_RINGS_EACH];
+	__u8 reserved2[4096 - 64 - ULSP_RINGS_EACH * 64];
 };
 #define ULSP_HEARTBEAT_NS	1000000000ull
 #define ULSP_HEARTBEAT_STALE_NS 5000000000ull
@@ -262,7 +277,8 @@ struct ulsp_group {
 	__u8 reserved[48];
 };
 
-/* The stream from one group to one ring: index group * ULSP_MAX_RINGS + ring. */
+/* The stream from one group to one ring: index ULSP_STREAM(group, ring). */
+#define ULSP_STREAM(group, ring) ((group)*ULSP_ALL_RINGS + (ring))
 struct ulsp_stream {
 	__u64 seq;  /* last number given out */
 	__u64 lost; /* of those, not delivered because the ring was full */
@@ -312,10 +328,10 @@ ULSP_AT(ulsp_msg, ticket, 152);
 ULSP_SIZE(ulsp_slot, 64);
 ULSP_AT(ulsp_slot, addr, 24);
 ULSP_SIZE(ulsp_wait, 16);
-ULSP_SIZE(ulsp_asking, 32);
+ULSP_SIZE(ulsp_asking, 40);
 ULSP_SIZE(ulsp_parked, 320);
-ULSP_AT(ulsp_page, heartbeat_ns, 8);
-ULSP_AT(ulsp_page, received, 24);
+ULSP_SIZE(ulsp_reader, 64);
+ULSP_AT(ulsp_page, readers, 64);
 ULSP_SIZE(ulsp_page, 4096);
 ULSP_SIZE(ulsp_group, 128);
 ULSP_SIZE(ulsp_stream, 16);

@@ -96,6 +96,8 @@ static void ulsp_lines(const struct pol_policy *p, const struct pol_ulsp *u, str
 	add_line(l, p, &u->loc, "restart %s", restarts[u->restart]);
 	if (u->ring_bytes)
 		add_line(l, p, &u->loc, "ring %llu", (unsigned long long)u->ring_bytes);
+	if (u->rings > 1)
+		add_line(l, p, &u->loc, "rings %u", u->rings);
 	if (u->spin_us != POL_SPIN_DEFAULT_US)
 		add_line(l, p, &u->loc, "spin %uus", u->spin_us);
 }

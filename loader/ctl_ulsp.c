@@ -69,8 +69,8 @@ static void print_ulsp(const struct ctl *c, struct json_object *u)
 		       ctl_get_int(u, "running_ms") / 1000);
 	if (ctl_get(u, "heartbeat_ms"))
 		printf("heartbeat %lld ms ago\n", ctl_get_int(u, "heartbeat_ms"));
-	printf("ring      %lld, %lld bytes%s\n", ctl_get_int(u, "ring"),
-	       ctl_get_int(u, "ring_bytes"),
+	printf("rings     %lld of %lld bytes, number %lld%s\n", ctl_get_int(u, "rings"),
+	       ctl_get_int(u, "ring_bytes"), ctl_get_int(u, "ring"),
 	       json_object_get_boolean(ctl_get(u, "asked")) ? ", asked by rules"
 							    : ", log messages");
 	printf("messages  %lld sent, %lld received, %lld lost\n", ctl_get_int(u, "sent"),

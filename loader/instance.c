@@ -54,7 +54,7 @@ enum {
 	MONITOR_RING_BYTES = 1 << 20,
 	GROUPS_BYTES = ULSP_MAX_GROUPS * sizeof(struct ulsp_group),
 	FILES_BYTES = ULSP_MAX_FILES * ULSP_PATH_BYTES,
-	STREAMS_BYTES = ULSP_MAX_GROUPS * ULSP_MAX_RINGS * sizeof(struct ulsp_stream),
+	STREAMS_BYTES = ULSP_MAX_GROUPS * ULSP_ALL_RINGS * sizeof(struct ulsp_stream),
 	HOW_BYTES = ULSP_MAX_RINGS * sizeof(struct ulsp_asking),
 };
 
@@ -406,8 +406,8 @@ static int clear_slot(struct instance *i, __u32 slot)
 		return -ENOMEM;
 	if (bpf_map_update_elem(i->gcount, &slot, zeros, BPF_ANY))
 		return -errno;
-	for (ring = 0; ring < ULSP_MAX_RINGS; ring++) {
-		__u32 at = slot * ULSP_MAX_RINGS + ring;
+	for (ring = 0; ring < ULSP_ALL_RINGS; ring++) {
+		__u32 at = ULSP_STREAM(slot, ring);
 
 		if (bpf_map_update_elem(i->streams, &at, &none, BPF_ANY))
 			return -errno;

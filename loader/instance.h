@@ -7,7 +7,7 @@
  *   BPFFS/ulsp/NAME/slots waits asking parked parking calls arrivals
  *   BPFFS/ulsp/NAME/limits limits_process
  *   BPFFS/ulsp/NAME/monitor
- *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,page,cache,slots,waits}
+ *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,ring_1...,page,cache,slots,waits}
  *   BPFFS/ulsp/NAME/group/GROUP/GENERATION/{table,rcount,explain}
  *   BPFFS/ulsp/NAME/link/GROUP/CGROUPID/HOOK
  *
@@ -43,7 +43,7 @@ struct instance {
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */
 	char (*file)[ULSP_PATH_BYTES]; /* mmapped, ULSP_MAX_FILES, writable */
 	struct ulsp_stream *stream;    /* mmapped, read only */
-	struct ulsp_asking *how;       /* mmapped, ULSP_MAX_RINGS, writable */
+	struct ulsp_asking *how;       /* mmapped, ULSP_MAX_RINGS, writable; by a ULSP's number */
 	uint32_t restart_flag; /* of thread_info.flags; 0: system calls can't be restarted */
 	bool adopted;	       /* pins were there before */
 };
@@ -67,22 +67,30 @@ int instance_group_slot(struct instance *i, const char *name, uint32_t *ret, str
 void instance_group_free(struct instance *i, uint32_t slot);
 int instance_file_slot(struct instance *i, const char *name, uint16_t *ret, struct err *e);
 
-/* A ULSP's ring, page and cache: adopted from pins or made; slot 1.. in rings/pages/caches. */
+/* How large and how many a ULSP's rings are. */
+struct ulsp_shape {
+	uint64_t ring_bytes;
+	uint32_t rings;
+};
+
+/* A ULSP's rings, page and cache: adopted from pins or made; slot 1.. in rings/pages/caches. */
 struct ulsp_maps {
 	uint8_t slot;
-	int ring, page, cache, slots, waits;
+	uint32_t nrings;
+	int rings[ULSP_RINGS_EACH];
+	int page, cache, slots, waits;
 	struct ulsp_page *mapped;
 };
-int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+int instance_ulsp_maps(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 		       struct ulsp_maps *ret, struct err *e);
 /*
  * Makes anew what has another size than wanted, or what the ULSP froze; in the same
- * slot.  What waited in a ring that is replaced stays with who still has that.
+ * slot.  What waited in a ring that is replaced, or one too many, stays with who still has that.
  */
-int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+int instance_ulsp_refit(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 			struct ulsp_maps *m, bool *ret_made, struct err *e);
 /* A new cache for another program: verdicts of the earlier one, and of what it left, are void. */
-int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+int instance_ulsp_renew(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 			struct ulsp_maps *m, struct err *e);
 /* How long operations wait for it in their own hooks; what was counted stays. */
 void instance_ulsp_spin(struct instance *i, const struct ulsp_maps *m, uint32_t spin_us);

@@ -52,7 +52,7 @@ static bool wants(const struct watcher *w, uint32_t slot)
 
 static const struct ulsp_stream *stream_of(const struct monitor *m, size_t slot)
 {
-	return &m->instance->stream[slot * ULSP_MAX_RINGS + ULSP_RING_MONITOR];
+	return &m->instance->stream[ULSP_STREAM(slot, ULSP_RING_MONITOR)];
 }
 
 static bool say_lost(struct watcher *w, uint64_t lost, const char *group, const char *cause)

@@ -134,23 +134,38 @@ static const char *ring_name(const struct daemon *d, size_t ring)
 	return NULL;
 }
 
+/* What a group sent to all rings of a ULSP, or to the monitor's. */
+static struct ulsp_stream stream_sum(const struct daemon *d, size_t group, size_t first)
+{
+	struct ulsp_stream sum = {0};
+
+	for (size_t k = 0; k < ULSP_RINGS_EACH; k++) {
+		const struct ulsp_stream *s =
+			&d->instance->stream[ULSP_STREAM(group, ULSP_RING(first, k))];
+
+		sum.seq += s->seq;
+		sum.lost += s->lost;
+	}
+	return sum;
+}
+
 static void add_streams(const struct request *r, const struct group *g, struct json_object *o)
 {
 	struct json_object *list = json_object_new_array();
 
 	json_object_object_add(o, "streams", list);
 	for (size_t ring = 0; ring < ULSP_MAX_RINGS; ring++) {
-		const struct ulsp_stream *s =
-			&r->d->instance->stream[g->slot * ULSP_MAX_RINGS + ring];
 		const char *name = ring_name(r->d, ring);
+		struct ulsp_stream sum;
 		struct json_object *one;
 
 		if (!name)
 			continue;
+		sum = stream_sum(r->d, g->slot, ring);
 		one = json_object_new_object();
 		add_string(one, "to", name);
-		add_int(one, "sent", s->seq);
-		add_int(one, "lost", s->lost);
+		add_int(one, "sent", sum.seq);
+		add_int(one, "lost", sum.lost);
 		json_object_array_add(list, one);
 	}
 }
@@ -179,24 +194,40 @@ static void add_waits(const struct daemon *d, const struct supervised *p, struct
 	add_int(parked, "failed", stats.failed);
 }
 
+/* By all who read its rings; NULL: nothing. */
+static struct ulsp_reader said_by(const struct ulsp_page *page)
+{
+	struct ulsp_reader sum = {0};
+
+	for (int k = 0; page && k < ULSP_RINGS_EACH; k++) {
+		const struct ulsp_reader *reader = &page->readers[k];
+
+		sum.received += reader->received;
+		sum.lost += reader->lost;
+		sum.verdicts += reader->verdicts;
+		sum.late += reader->late;
+	}
+	return sum;
+}
+
 static void add_ulsp(const struct daemon *d, const struct supervised *p, struct json_object *o)
 {
 	static const char *const restarts[] = {[POL_RESTART_ALWAYS] = "always",
 					       [POL_RESTART_ON_FAILURE] = "on-failure",
 					       [POL_RESTART_NEVER] = "never"};
-	uint64_t sent = 0, lost = 0, received, now, age = supervised_heartbeat_age_ms(p);
+	uint64_t sent = 0, full = 0, received, now, age = supervised_heartbeat_age_ms(p);
 	struct json_object *argv = json_object_new_array();
-	const struct ulsp_page *page = p->maps.mapped;
+	struct ulsp_reader said;
 
 	for (size_t g = 0; g < ULSP_MAX_GROUPS; g++) {
-		const struct ulsp_stream *s =
-			&d->instance->stream[g * ULSP_MAX_RINGS + p->maps.slot];
+		struct ulsp_stream sum = stream_sum(d, g, p->maps.slot);
 
-		sent += s->seq;
-		lost += s->lost;
+		sent += sum.seq;
+		full += sum.lost;
 	}
+	said = said_by(p->maps.mapped);
 	/* the ULSP writes its page: it can't have had more than there was */
-	received = page && page->received < sent ? page->received : page ? sent : 0;
+	received = said.received < sent ? said.received : sent;
 	for (size_t i = 0; p->argv[i]; i++)
 		json_object_array_add(argv, json_object_new_string(p->argv[i]));
 	add_string(o, "name", p->name);
@@ -213,14 +244,15 @@ static void add_ulsp(const struct daemon *d, const struct supervised *p, struct 
 	if (age != UINT64_MAX)
 		add_int(o, "heartbeat_ms", age);
 	add_int(o, "ring", p->maps.slot);
-	add_int(o, "ring_bytes", p->ring_bytes);
+	add_int(o, "ring_bytes", p->shape.ring_bytes);
+	add_int(o, "rings", p->maps.nrings);
 	add_flag(o, "asked", p->asked);
 	add_int(o, "sent", sent);
-	add_int(o, "ring_full", lost);
+	add_int(o, "ring_full", full);
 	add_int(o, "received", received);
-	add_int(o, "lost", !page ? 0 : page->lost < sent - received ? page->lost : sent - received);
-	add_int(o, "verdicts", page ? page->verdicts : 0);
-	add_int(o, "late", page ? page->late : 0);
+	add_int(o, "lost", said.lost < sent - received ? said.lost : sent - received);
+	add_int(o, "verdicts", said.verdicts);
+	add_int(o, "late", said.late);
 	add_waits(d, p, o);
 }
 

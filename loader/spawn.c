@@ -122,7 +122,14 @@ __attribute__((format(printf, 3, 4))) static void set_env(struct plan *p, int in
 
 static void make_env(const struct spawn *s, struct plan *p)
 {
-	set_env(p, 0, "ULSP_FDS=ring=3 page=4 cache=5 groups=6 files=7 streams=8 slots=9 poke=10");
+	size_t n;
+
+	set_env(p, 0, "ULSP_FDS=page=3 cache=4 groups=5 files=6 streams=7 slots=8 poke=9");
+	for (unsigned k = 0; k < s->nrings; k++) {
+		n = strlen(p->env_text[0]);
+		snprintf(p->env_text[0] + n, sizeof(p->env_text[0]) - n, " ring=%u",
+			 FIRST_FD + SPAWN_SHARED_FDS + k);
+	}
 	set_env(p, 1, "ULSP_NAME=%s", s->name);
 	set_env(p, 2, "ULSP_RING=%u", s->ring);
 	set_env(p, 3, "ULSP_ABI=%d", ULSP_ABI);
@@ -154,7 +161,7 @@ static void place_fds(const struct spawn *s, struct plan *p)
 {
 	int high[SPAWN_FDS], null;
 
-	for (int i = 0; i < SPAWN_FDS; i++) {
+	for (unsigned i = 0; i < SPAWN_SHARED_FDS + s->nrings; i++) {
 		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
 		if (high[i] < 0)
 			fail(p, "placing descriptors");
@@ -165,12 +172,13 @@ static void place_fds(const struct spawn *s, struct plan *p)
 	if (p->report < 0 || p->stderr_fd < 0 || null < 0 || dup2(null, 0) < 0 ||
 	    dup2(p->stderr_fd, 2) < 0)
 		fail(p, "placing descriptors");
-	for (int i = 0; i < SPAWN_FDS; i++) {
-		if (dup2(high[i], FIRST_FD + i) < 0)
+	for (unsigned i = 0; i < SPAWN_SHARED_FDS + s->nrings; i++) {
+		if (dup2(high[i], (int)(FIRST_FD + i)) < 0)
 			fail(p, "placing descriptors");
 	}
 	/* whatever else is open ends with exec, marked or not (kernel 5.11) */
-	syscall(SYS_close_range, FIRST_FD + SPAWN_FDS, ~0u, 1 << 2 /* CLOSE_RANGE_CLOEXEC */);
+	syscall(SYS_close_range, FIRST_FD + SPAWN_SHARED_FDS + s->nrings, ~0u,
+		1 << 2 /* CLOSE_RANGE_CLOEXEC */);
 }
 
 static void drop_privileges(const struct plan *p)

@@ -10,7 +10,8 @@
 
 #include "instance.h"
 
-enum { SPAWN_FDS = 8 }; /* ring page cache groups files streams slots poke, as 3..10 */
+/* page cache groups files streams slots poke, as 3..9; from 10 on the rings. */
+enum { SPAWN_SHARED_FDS = 7, SPAWN_FDS = SPAWN_SHARED_FDS + ULSP_RINGS_EACH };
 enum { SPAWN_DIR_BYTES = 240 };
 
 struct spawn {
@@ -18,7 +19,8 @@ struct spawn {
 	const char *user;
 	const char *name, *instance;
 	const char *dir; /* becomes its user's; NULL: none */
-	unsigned ring;
+	unsigned ring;	 /* number of the first */
+	unsigned nrings;
 	int fds[SPAWN_FDS];
 	int cgroup_procs; /* of the cgroup that it is to be in; -1: ours */
 };

@@ -9,17 +9,29 @@
 #include "log.h"
 #include "supervisor.h"
 
-/* Loads and stores of what a ULSP and the programs touch at the same time. */
+/*
+ * Loads and stores of what a ULSP and the programs touch at the same time.  The oldest heartbeat
+ * is the ULSP's: operations of some threads find that ring only.
+ */
 static uint64_t heartbeat(const struct supervised *p)
 {
-	return p->maps.mapped ? __atomic_load_n(&p->maps.mapped->heartbeat_ns, __ATOMIC_RELAXED)
-			      : 0;
+	uint64_t oldest = UINT64_MAX;
+
+	for (uint32_t k = 0; p->maps.mapped && k < p->maps.nrings; k++) {
+		uint64_t beat =
+			__atomic_load_n(&p->maps.mapped->readers[k].heartbeat_ns, __ATOMIC_RELAXED);
+
+		oldest = beat < oldest ? beat : oldest;
+	}
+	return oldest == UINT64_MAX ? 0 : oldest;
 }
 
-void supervised_clear_heartbeat(struct supervised *p)
+void supervised_clear_readers(struct supervised *p)
 {
-	if (p->maps.mapped)
-		__atomic_store_n(&p->maps.mapped->heartbeat_ns, 0, __ATOMIC_RELEASE);
+	for (uint32_t k = 0; p->maps.mapped && k < ULSP_RINGS_EACH; k++) {
+		__atomic_store_n(&p->maps.mapped->readers[k].heartbeat_ns, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&p->maps.mapped->readers[k].open, 0, __ATOMIC_RELAXED);
+	}
 }
 
 void supervised_clear_counters(struct supervised *p)
@@ -28,7 +40,11 @@ void supervised_clear_counters(struct supervised *p)
 
 	if (!page)
 		return;
-	page->received = page->lost = page->verdicts = page->late = 0;
+	for (uint32_t k = 0; k < ULSP_RINGS_EACH; k++) {
+		struct ulsp_reader *reader = &page->readers[k];
+
+		reader->received = reader->lost = reader->verdicts = reader->late = 0;
+	}
 	__atomic_store_n(&page->scopes, 0, __ATOMIC_RELAXED);
 }
 
@@ -88,7 +104,8 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u)
 	p->argv = argv;
 	p->user = user;
 	p->restart = u->restart;
-	p->ring_bytes = u->ring_bytes ? u->ring_bytes : 1 << 20;
+	p->shape.ring_bytes = u->ring_bytes ? u->ring_bytes : 1 << 20;
+	p->shape.rings = u->rings ? u->rings : 1;
 	p->spin_us = u->spin_us;
 	p->asked = u->asked;
 	return 0;
@@ -97,18 +114,18 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u)
 int supervised_refit(struct supervised *p, struct err *e)
 {
 	bool made;
-	int r = instance_ulsp_refit(p->owner->instance, p->name, p->ring_bytes, &p->maps, &made, e);
+	int r = instance_ulsp_refit(p->owner->instance, p->name, p->shape, &p->maps, &made, e);
 
 	if (!r && made)
-		log_notice(
-			"ulsp %s: has a new ring or cache: the size changed, or it froze its own",
-			p->name);
+		log_notice("ulsp %s: has new rings or a new cache: another size or number, or it "
+			   "froze its own",
+			   p->name);
 	return r;
 }
 
 int supervised_renew(struct supervised *p, struct err *e)
 {
-	int r = instance_ulsp_renew(p->owner->instance, p->name, p->ring_bytes, &p->maps, e);
+	int r = instance_ulsp_renew(p->owner->instance, p->name, p->shape, &p->maps, e);
 
 	if (r)
 		return r;

@@ -33,7 +33,7 @@ struct supervised {
 	char *name, *user;
 	char **argv;
 	enum pol_restart restart;
-	uint64_t ring_bytes;
+	struct ulsp_shape shape;
 	uint32_t spin_us;
 	bool asked;
 
@@ -59,7 +59,7 @@ int supervised_define(struct supervised *p, const struct pol_ulsp *u);
 /* Returns when the program was executed, or says why it could not be. */
 int supervised_start(struct supervised *p, struct err *e);
 void supervised_restart(struct supervised *p);
-/* Its ring as its definition says; the process that runs keeps the old one until it ends. */
+/* Its rings as its definition says; the process that runs keeps the old ones until it ends. */
 int supervised_refit(struct supervised *p, struct err *e);
 /* A cache of its own for a new program: what runs until then decides nothing any more. */
 int supervised_renew(struct supervised *p, struct err *e);

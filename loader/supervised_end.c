@@ -87,7 +87,7 @@ int supervised_on_exit(sd_event_source *source, const siginfo_t *si, void *ctx)
 	uint64_t now;
 
 	(void)source;
-	supervised_clear_heartbeat(p);
+	supervised_clear_readers(p);
 	if (p->owner->guard)
 		p->owner->guard(p->owner->guard_ctx, p->pid, false);
 	p->pid = 0;

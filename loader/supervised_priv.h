@@ -8,8 +8,8 @@
 /* Its process must have ended. */
 void supervised_free(struct supervised *p);
 
-/* No process runs, as the programs see it. */
-void supervised_clear_heartbeat(struct supervised *p);
+/* No process runs, as the programs and the next process see it. */
+void supervised_clear_readers(struct supervised *p);
 /* What the page says is the earlier program's; how far it read the ring still holds. */
 void supervised_clear_counters(struct supervised *p);
 

@@ -99,14 +99,16 @@ static int start_process(struct supervised *p, struct err *e)
 		.name = p->name,
 		.instance = s->instance->name,
 		.ring = p->maps.slot,
-		.fds = {p->maps.ring, p->maps.page, p->maps.cache, s->groups_fd, s->files_fd,
-			s->streams_fd, p->maps.slots, poke},
+		.nrings = p->maps.nrings,
+		.fds = {p->maps.page, p->maps.cache, s->groups_fd, s->files_fd, s->streams_fd,
+			p->maps.slots, poke},
 	};
 	struct err cause = {0};
 	char dir[SPAWN_DIR_BYTES];
 	int fd, r;
 	pid_t pid;
 
+	memcpy(spec.fds + SPAWN_SHARED_FDS, p->maps.rings, sizeof(p->maps.rings));
 	if (poke < 0)
 		return err_set(e, poke, "ulsp %s: %s", p->name, strerror(-poke));
 	r = ulsp_dir_make(s->instance->name, p->name, dir, sizeof(dir));
@@ -151,7 +153,7 @@ int supervised_start(struct supervised *p, struct err *e)
 	r = supervised_refit(p, e);
 	if (r)
 		return r;
-	supervised_clear_heartbeat(p);
+	supervised_clear_readers(p);
 	if (p->renewed)
 		supervised_clear_counters(p);
 	r = start_process(p, e);

@@ -63,7 +63,7 @@ void supervisor_free(struct supervisor **sp)
 
 			if (p->pid && waitpid(p->pid, NULL, WNOHANG) == p->pid) {
 				p->pid = 0;
-				supervised_clear_heartbeat(p);
+				supervised_clear_readers(p);
 			}
 			alive += p->pid != 0;
 			if (p->pid && waited == ULSP_STOP_MS)
@@ -115,7 +115,7 @@ int supervisor_add(struct supervisor *s, const struct pol_ulsp *u, struct superv
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	p->owner = s;
-	r = instance_ulsp_maps(s->instance, u->name, p->ring_bytes, &p->maps, e);
+	r = instance_ulsp_maps(s->instance, u->name, p->shape, &p->maps, e);
 	if (r) {
 		supervised_free(p);
 		return r;
@@ -141,7 +141,7 @@ void supervisor_forget(struct supervisor *s, struct supervised *p)
 
 void supervisor_drop(struct supervisor *s, struct supervised *p)
 {
-	supervised_clear_heartbeat(p);
+	supervised_clear_readers(p);
 	instance_ulsp_drop(s->instance, p->name, &p->maps);
 	p->maps.mapped = NULL;
 	p->dropped = true;

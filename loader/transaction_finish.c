@@ -85,17 +85,19 @@ static void update_ulsps(struct transaction *t)
 	for (size_t i = 0; i < p->nulsps; i++) {
 		struct supervised *one = supervisor_find(s, p->ulsps[i].name);
 		bool differs = supervised_differs(one, &p->ulsps[i]);
-		uint64_t ring_bytes = one->ring_bytes;
+		struct ulsp_shape shape = one->shape;
 
 		if (supervised_define(one, &p->ulsps[i]))
 			log_error("ulsp %s: out of memory", one->name);
 		instance_ulsp_spin(t->d->instance, &one->maps, one->spin_us);
 		if (differs && !t->ulsp_new[i] && supervised_renew(one, &e))
 			log_error("%s", e.text);
-		if (one->ring_bytes != ring_bytes && !t->ulsp_new[i]) {
+		if ((one->shape.ring_bytes != shape.ring_bytes ||
+		     one->shape.rings != shape.rings) &&
+		    !t->ulsp_new[i]) {
 			if (supervised_refit(one, &e)) {
-				log_error("%s: it keeps its ring", e.text);
-				one->ring_bytes = ring_bytes;
+				log_error("%s: it keeps its rings", e.text);
+				one->shape = shape;
 			} else {
 				differs = true;
 			}

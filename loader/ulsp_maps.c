@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A ULSP's ring, page and verdict cache, and their slot in the arrays through
- * which programs reach them.  The slot is where the pinned ring is entered.
+ * A ULSP's rings, page and verdict cache, and their slot in the arrays through
+ * which programs reach them.  The slot is where the first pinned ring is entered.
  */
 #include "instance.h"
 
@@ -58,9 +58,13 @@ static bool is_frozen(int fd)
 	return value;
 }
 
-static uint64_t ring_size(uint64_t wanted)
+static struct ulsp_shape with_defaults(struct ulsp_shape wanted)
 {
-	return wanted ? wanted : RING_BYTES_DEFAULT;
+	if (!wanted.ring_bytes)
+		wanted.ring_bytes = RING_BYTES_DEFAULT;
+	if (!wanted.rings)
+		wanted.rings = 1;
+	return wanted;
 }
 
 /* The slot that has this ring; else a free one. */
@@ -117,26 +121,53 @@ static int open_or_make(const char *dir, const char *what, enum bpf_map_type typ
 	return 0;
 }
 
+static const struct ulsp_maps no_maps = {
+	.rings = {[0 ... ULSP_RINGS_EACH - 1] = -1},
+	.page = -1,
+	.cache = -1,
+	.slots = -1,
+	.waits = -1,
+};
+
 static void fini(struct ulsp_maps *m)
 {
 	if (m->mapped)
 		munmap(m->mapped, sizeof(*m->mapped));
-	m->mapped = NULL;
-	scope_close(&m->ring);
+	for (int k = 0; k < ULSP_RINGS_EACH; k++)
+		scope_close(&m->rings[k]);
 	scope_close(&m->page);
 	scope_close(&m->cache);
 	scope_close(&m->slots);
 	scope_close(&m->waits);
-	m->ring = m->page = m->cache = m->slots = m->waits = -1;
+	*m = no_maps;
 }
 
-static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct ulsp_maps *m)
+static char *ring_path(const char *dir, __u32 k)
 {
-	scoped(scope_free) char *old_path = pin_path("%s/ring", dir);
-	scoped(scope_close) int old = old_path ? pin_open(old_path) : -ENOMEM;
-	const struct ulsp_asking how = {
-		.spin_ns = POL_SPIN_DEFAULT_US * 1000, .success = 1024, .woken = 1024};
-	__u32 slot, id;
+	return k ? pin_path("%s/ring_%u", dir, k) : pin_path("%s/ring", dir);
+}
+
+static int make_ring(const char *dir, uint64_t bytes, struct ulsp_maps *m)
+{
+	__u32 k = m->nrings;
+	scoped(scope_free) char *path = ring_path(dir, k);
+	scoped(scope_close) int old = path ? pin_open(path) : -ENOMEM;
+	int r = open_or_make(dir, path ? strrchr(path, '/') + 1 : "", BPF_MAP_TYPE_RINGBUF, 0, 0,
+			     (__u32)bytes, 0, &m->rings[k]);
+
+	if (r)
+		return r;
+	if (old < 0 || map_id(old) != map_id(m->rings[k]))
+		m->mapped->readers[k].taken = 0; /* of a ring that is gone */
+	m->nrings++;
+	return 0;
+}
+
+static int make_maps(struct instance *i, const char *dir, struct ulsp_shape shape,
+		     struct ulsp_maps *m)
+{
+	scoped(scope_free) char *path = ring_path(dir, 0);
+	scoped(scope_close) int old = path ? pin_open(path) : -ENOMEM;
 	void *page;
 	int r;
 
@@ -144,9 +175,6 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	r = find_slot(i, old, &m->slot);
 	if (!r)
 		r = pin_mkdirs(dir);
-	if (!r)
-		r = open_or_make(dir, "ring", BPF_MAP_TYPE_RINGBUF, 0, 0, (__u32)ring_bytes, 0,
-				 &m->ring);
 	if (!r)
 		r = open_or_make(dir, "page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page), 1,
 				 BPF_F_MMAPABLE, &m->page);
@@ -167,52 +195,108 @@ static int make(struct instance *i, const char *dir, uint64_t ring_bytes, struct
 	m->mapped = page;
 	m->mapped->magic = ULSP_MAGIC;
 	m->mapped->abi = ULSP_ABI;
-	if (old < 0 || map_id(old) != map_id(m->ring))
-		m->mapped->taken = 0; /* of a ring that is gone */
-	slot = m->slot;
+	while (!r && m->nrings < shape.rings)
+		r = make_ring(dir, shape.ring_bytes, m);
+	return r;
+}
+
+/* The slot's next ring of that number counts from 1. */
+static void clear_streams(struct instance *i, __u32 ring)
+{
+	struct ulsp_stream none = {};
+
+	for (__u32 group = 0; group < ULSP_MAX_GROUPS; group++) {
+		__u32 at = ULSP_STREAM(group, ring);
+
+		bpf_map_update_elem(i->streams, &at, &none, BPF_ANY);
+	}
+}
+
+/* Rings from `k` on. */
+static void remove_rings(struct instance *i, const char *dir, __u32 slot, __u32 k)
+{
+	for (; k < ULSP_RINGS_EACH; k++) {
+		scoped(scope_free) char *path = ring_path(dir, k);
+		__u32 ring = ULSP_RING(slot, k), id;
+
+		if (bpf_map_lookup_elem(i->rings, &ring, &id))
+			continue;
+		bpf_map_delete_elem(i->rings, &ring);
+		clear_streams(i, ring);
+		if (path)
+			pin_remove(path);
+	}
+}
+
+/*
+ * Programs find what they look for: a ring comes after page and cache, the first ring last of all,
+ * and they are told of another number of rings when these are there, or before they go.
+ */
+static int enter(struct instance *i, const char *dir, const struct ulsp_maps *m)
+{
+	const struct ulsp_asking how = {.spin_ns = POL_SPIN_DEFAULT_US * 1000,
+					.success = 1024,
+					.woken = 1024,
+					.rings = m->nrings};
+	__u32 slot = m->slot, id;
+
 	if (bpf_map_lookup_elem(i->rings, &slot, &id)) /* it was nobody's, or another's */
 		i->how[slot] = how;
-	/* The ring last: what finds it finds page and cache too. */
 	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||
 	    bpf_map_update_elem(i->caches, &slot, &m->cache, BPF_ANY) ||
 	    bpf_map_update_elem(i->slots, &slot, &m->slots, BPF_ANY) ||
-	    bpf_map_update_elem(i->waits, &slot, &m->waits, BPF_ANY) ||
-	    bpf_map_update_elem(i->rings, &slot, &m->ring, BPF_ANY))
+	    bpf_map_update_elem(i->waits, &slot, &m->waits, BPF_ANY))
 		return -errno;
+	for (__u32 k = m->nrings; k-- > 0;) {
+		__u32 ring = ULSP_RING(slot, k);
+
+		if (bpf_map_update_elem(i->rings, &ring, &m->rings[k], BPF_ANY))
+			return -errno;
+	}
+	__atomic_store_n(&i->how[slot].rings, m->nrings, __ATOMIC_RELEASE);
+	remove_rings(i, dir, slot, m->nrings);
 	return 0;
 }
 
 static void count_rings(struct instance *i)
 {
 	struct ulsp_meta meta;
-	__u32 slot, id, zero = 0, n = 0;
+	__u32 ring, id, zero = 0, n = 0;
 
-	for (slot = 0; slot < ULSP_MAX_RINGS; slot++)
-		n += !bpf_map_lookup_elem(i->rings, &slot, &id);
+	for (ring = 0; ring < ULSP_ALL_RINGS; ring++)
+		n += !bpf_map_lookup_elem(i->rings, &ring, &id);
 	if (bpf_map_lookup_elem(i->meta, &zero, &meta))
 		return;
 	meta.nrings = n;
 	bpf_map_update_elem(i->meta, &zero, &meta, BPF_ANY);
 }
 
-int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+static char *ulsp_dir(const struct instance *i, const char *ulsp)
+{
+	scoped(scope_free) char *escaped = pin_escape(ulsp);
+
+	return escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
+}
+
+int instance_ulsp_maps(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 		       struct ulsp_maps *ret, struct err *e)
 {
-	struct ulsp_maps m = {.ring = -1, .page = -1, .cache = -1, .slots = -1, .waits = -1};
-	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;
+	scoped(scope_free) char *dir = ulsp_dir(i, ulsp);
+	struct ulsp_maps m = no_maps;
 	int r;
 
-	dir = escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
 	if (!dir)
 		return -ENOMEM;
-	ring_bytes = ring_size(ring_bytes);
-	if (ring_bytes > 1u << 31)
+	shape = with_defaults(shape);
+	if (shape.ring_bytes > 1u << 31)
 		return err_set(e, -EINVAL, "ulsp %s: a ring has at most 2 GiB", ulsp);
-	r = make(i, dir, ring_bytes, &m);
+	r = make_maps(i, dir, shape, &m);
+	if (!r)
+		r = enter(i, dir, &m);
 	if (r) {
 		fini(&m);
-		return err_set(e, r, "ulsp %s: can't make its ring of %llu bytes: %s", ulsp,
-			       (unsigned long long)ring_bytes,
+		return err_set(e, r, "ulsp %s: can't make its %u rings of %llu bytes: %s", ulsp,
+			       shape.rings, (unsigned long long)shape.ring_bytes,
 			       r == -ENOSPC ? "an instance has at most 31 ULSPs" : strerror(-r));
 	}
 	count_rings(i);
@@ -220,18 +304,26 @@ int instance_ulsp_maps(struct instance *i, const char *ulsp, uint64_t ring_bytes
 	return 0;
 }
 
-int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+static bool fits(const struct ulsp_maps *m, struct ulsp_shape shape)
+{
+	bool fit = m->nrings == shape.rings && !is_frozen(m->page) && !is_frozen(m->cache) &&
+		   !is_frozen(m->slots);
+
+	for (__u32 k = 0; fit && k < m->nrings; k++)
+		fit = map_entries(m->rings[k]) == shape.ring_bytes && !is_frozen(m->rings[k]);
+	return fit;
+}
+
+int instance_ulsp_refit(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 			struct ulsp_maps *m, bool *ret_made, struct err *e)
 {
 	struct ulsp_maps next;
 	int r;
 
-	if (map_entries(m->ring) == ring_size(ring_bytes) && !is_frozen(m->ring) &&
-	    !is_frozen(m->page) && !is_frozen(m->cache) && !is_frozen(m->slots)) {
-		*ret_made = false;
+	*ret_made = false;
+	if (fits(m, with_defaults(shape)))
 		return 0;
-	}
-	r = instance_ulsp_maps(i, ulsp, ring_bytes, &next, e);
+	r = instance_ulsp_maps(i, ulsp, shape, &next, e);
 	if (r)
 		return r;
 	fini(m);
@@ -240,18 +332,18 @@ int instance_ulsp_refit(struct instance *i, const char *ulsp, uint64_t ring_byte
 	return 0;
 }
 
-int instance_ulsp_renew(struct instance *i, const char *ulsp, uint64_t ring_bytes,
+int instance_ulsp_renew(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 			struct ulsp_maps *m, struct err *e)
 {
-	scoped(scope_free) char *escaped = pin_escape(ulsp), *path = NULL;
+	scoped(scope_free) char *dir = ulsp_dir(i, ulsp), *path = NULL;
 	struct ulsp_maps next;
 	int r;
 
-	path = escaped ? pin_path("%s/ulsp/%s/cache", i->pin_dir, escaped) : NULL;
+	path = dir ? pin_path("%s/cache", dir) : NULL;
 	r = path ? pin_remove(path) : -ENOMEM;
 	if (r)
 		return err_set(e, r, "ulsp %s: its cache: %s", ulsp, strerror(-r));
-	r = instance_ulsp_maps(i, ulsp, ring_bytes, &next, e);
+	r = instance_ulsp_maps(i, ulsp, shape, &next, e);
 	if (r)
 		return r;
 	fini(m);
@@ -267,22 +359,15 @@ void instance_ulsp_spin(struct instance *i, const struct ulsp_maps *m, uint32_t 
 
 void instance_ulsp_drop(struct instance *i, const char *ulsp, struct ulsp_maps *m)
 {
-	scoped(scope_free) char *escaped = pin_escape(ulsp), *dir = NULL;
-	__u32 slot = m->slot, group;
-	struct ulsp_stream none = {};
+	scoped(scope_free) char *dir = ulsp_dir(i, ulsp);
+	__u32 slot = m->slot;
 
-	bpf_map_delete_elem(i->rings, &slot);
+	if (dir)
+		remove_rings(i, dir, slot, 0);
 	bpf_map_delete_elem(i->pages, &slot);
 	bpf_map_delete_elem(i->caches, &slot);
 	bpf_map_delete_elem(i->slots, &slot);
 	bpf_map_delete_elem(i->waits, &slot);
-	/* The slot's next ULSP counts from 1. */
-	for (group = 0; group < ULSP_MAX_GROUPS; group++) {
-		__u32 at = group * ULSP_MAX_RINGS + slot;
-
-		bpf_map_update_elem(i->streams, &at, &none, BPF_ANY);
-	}
-	dir = escaped ? pin_path("%s/ulsp/%s", i->pin_dir, escaped) : NULL;
 	if (dir)
 		pin_remove(dir);
 	fini(m);

@@ -60,7 +60,7 @@ static bool check_name(struct parser *p, const struct text *name, const struct p
 void ulsp_begin(struct parser *p, const struct text *name, const struct pol_loc *loc)
 {
 	p->ulsp = (struct pol_ulsp){.loc = *loc, .spin_us = POL_SPIN_DEFAULT_US};
-	p->exec_loc = p->user_loc = p->restart_loc = p->ring_loc = p->spin_loc =
+	p->exec_loc = p->user_loc = p->restart_loc = p->ring_loc = p->rings_loc = p->spin_loc =
 		(struct pol_loc){0};
 	if (check_name(p, name, loc))
 		p->ulsp.name = keep_text(p, name->s, name->n);
@@ -173,6 +173,21 @@ void ulsp_ring(struct parser *p, const struct atom *size, const struct pol_loc *
 		pol_diag_add(p->diags, POL_ERROR, loc,
 			     "a ring's size is a power of two from 4K to 1G, as 256K or 4M");
 	p->ulsp.ring_bytes = bytes;
+}
+
+void ulsp_rings(struct parser *p, const struct atom *number, const struct pol_loc *loc)
+{
+	if (check_once(p, &p->rings_loc, loc, "rings"))
+		return;
+	p->rings_loc = *loc;
+	if (number->bad)
+		return;
+	if (number->lo != number->hi || !number->lo || number->lo > ULSP_RINGS_EACH) {
+		pol_diag_add(p->diags, POL_ERROR, loc, "a ulsp has from 1 to %d rings",
+			     ULSP_RINGS_EACH);
+		return;
+	}
+	p->ulsp.rings = (uint32_t)number->lo;
 }
 
 void ulsp_spin(struct parser *p, const struct atom *us, const struct pol_loc *loc)

@@ -55,7 +55,7 @@ static struct set_use use_of(const struct pol_loc *loc, struct set *s, bool nega
 %token CACHE "cache" DOWN "down" ERRNO "errno" EXEC "exec" FROM "from" HOLD "hold" LOG "log"
 %token PORT "port" TO "to" UID "uid"
 %token ANY "any" BURST "burst" CGROUP "cgroup" FILE "file" NAMED "name" PER "per" RESTART "restart"
-%token RING "ring" SPIN "spin" USER "user"
+%token RING "ring" RINGS "rings" SPIN "spin" USER "user"
 
 %token <number> OP "an operation" PROTO "a protocol"
 %token <text> NAME "a name" STRING "a quoted string" VARIABLE "a $name"
@@ -125,7 +125,7 @@ ulsp_name:
 keyword:
 	ALLOW | ASK | DENY | LIMIT | SERVE | DEFINE | GROUP | INCLUDE | ULSP | DEFAULT | DEGRADE
 |	ISOLATE | MEMBERS | MODE | PEERS | CACHE | DOWN | ERRNO | EXEC | FROM | HOLD | LOG | PORT
-|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | PER | RESTART | RING | SPIN | USER | PROTO
+|	TO | UID | ANY | BURST | CGROUP | FILE | NAMED | PER | RESTART | RING | RINGS | SPIN | USER | PROTO
 ;
 
 open:
@@ -162,6 +162,7 @@ ulsp_item:
 |	USER word { ulsp_user(p, &$word, &@word); }
 |	RESTART word { ulsp_restart(p, &$word, &@word); }
 |	RING size { ulsp_ring(p, &$size, &@size); }
+|	RINGS NUMBER { ulsp_rings(p, &$NUMBER, &@NUMBER); }
 |	SPIN micros { ulsp_spin(p, &$micros, &@micros); }
 ;
 

@@ -150,7 +150,7 @@ struct parser {
 	struct pol_group group; /* being built */
 	struct pol_loc mode_loc;
 	struct pol_ulsp ulsp; /* being built */
-	struct pol_loc exec_loc, user_loc, restart_loc, ring_loc, spin_loc;
+	struct pol_loc exec_loc, user_loc, restart_loc, ring_loc, rings_loc, spin_loc;
 	struct refs ulsp_refs, peer_refs;
 };
 
@@ -191,6 +191,7 @@ void ulsp_exec(struct parser *p, const struct text *word, const struct pol_loc *
 void ulsp_user(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void ulsp_restart(struct parser *p, const struct text *word, const struct pol_loc *loc);
 void ulsp_ring(struct parser *p, const struct atom *size, const struct pol_loc *loc);
+void ulsp_rings(struct parser *p, const struct atom *number, const struct pol_loc *loc);
 void ulsp_spin(struct parser *p, const struct atom *us, const struct pol_loc *loc);
 void ulsp_end(struct parser *p);
 

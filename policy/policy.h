@@ -180,7 +180,8 @@ struct pol_ulsp {
 	size_t argc;
 	char *user; /* NULL: nobody */
 	enum pol_restart restart;
-	uint64_t ring_bytes; /* power of two, at least a page; 0: not given (1 MiB) */
+	uint64_t ring_bytes; /* each ring's: power of two, at least a page; 0: not given (1 MiB) */
+	uint32_t rings;	     /* 1..8; 0: not given (1) */
 	uint32_t spin_us;    /* longest wait within the operation; 0: none */
 	bool spin_given;     /* else the default */
 	bool asked;	     /* some rule asks or serves it; otherwise it receives `log` messages */

@@ -305,6 +305,8 @@ static void print_ulsp(FILE *out, const struct pol_policy *p, const struct pol_u
 		fprintf(out, "\tring %lluM\n", (unsigned long long)bytes >> 20);
 	else if (bytes)
 		fprintf(out, "\tring %lluK\n", (unsigned long long)bytes >> 10);
+	if (u->rings)
+		fprintf(out, "\trings %u\n", u->rings);
 	if (u->spin_given)
 		fprintf(out, "\tspin %uus\n", u->spin_us);
 	fputs("}\n", out);

@@ -5,11 +5,11 @@
 tests_UNIT :=
 tests_UNIT_SCRIPTS := model threads
 tests_LIVE :=
-tests_TOOLS := try answerer liar uring
+tests_TOOLS := try answerer slow liar uring
 tests_VM_LONG := hold hold_sockets hold_faults isolated_loads isolated_servers isolated_software \
 	test_lsm_lives test_lsm_races test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
 	test_kern_limit test_ulsp_kernel test_ulsp_programs
-tests_SCRIPTS := isolation without_lsm hold hold_sockets hold_faults hold_hostile hold_many isolated_software \
+tests_SCRIPTS := isolation without_lsm hold hold_sockets hold_faults hold_hostile hold_many rings isolated_software \
 	isolated_loads isolated_servers matrix reload rates \
 	kill ulsps members badinput run install cgroups hostile answers prompt prompt_held
 
@@ -107,6 +107,7 @@ $(foreach t,$(tests_LSM),$(eval $(t)_SRC += tests/vm/lsm_fixture.c loader/lsm_ho
 $(foreach t,escape cgroup member guard races lives,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_attempts.c))
 $(foreach t,cgroup member,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_uring.c))
 answerer_LIBS := ulsp
+slow_LIBS := ulsp
 uring_SRC := tests/vm/lsm_uring.c
 liar_LIBS := ulsp
 $(foreach t,object sysv key,$(eval test_lsm_$(t)_SRC += tests/vm/lsm_channel.c))

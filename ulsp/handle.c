@@ -120,6 +120,7 @@ int ulsp_new(const struct ulsp_options *options, const struct ulsp_backend *back
 	if (!u)
 		return -ENOMEM;
 	u->refs = 1;
+	u->nrings = 1;
 	u->backend = backend;
 	u->options = known;
 	u->epoll_fd = u->timer_fd = u->stop_fd = -1;
@@ -159,33 +160,47 @@ void ulsp_beat(struct ulsp *u)
 	u->backend->beat(u, true);
 }
 
-void ulsp_settle(struct ulsp *u)
+static void settle_ring(struct ulsp *u, uint32_t ring, const bool *drained, uint64_t *total)
 {
-	bool drained = u->backend->empty(u);
-	uint64_t fresh, sent, total = 0;
-	char name[ULSP_NAME_BYTES];
-
 	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++) {
-		struct ulsp_track *t = &u->tracks[i];
+		struct ulsp_track *t = &u->tracks[ring][i];
+		char name[ULSP_NAME_BYTES];
+		uint64_t fresh, sent;
 
-		fresh = ulsp_track_settle(t, u->backend->sent(u, i, &sent) ? &sent : NULL, drained);
-		total += ulsp_track_lost(t);
+		fresh = ulsp_track_settle(t, u->backend->sent(u, ring, i, &sent) ? &sent : NULL,
+					  drained[ring]);
+		*total += ulsp_track_lost(t);
 		if (!fresh || !u->options.loss)
 			continue;
 		u->backend->group_name(u, i, 0, name);
-		u->options.loss(u, name, fresh, ulsp_track_lost(t), u->options.ctx);
+		sent = 0;
+		for (uint32_t r = 0; r < u->nrings; r++)
+			sent += ulsp_track_lost(&u->tracks[r][i]);
+		u->options.loss(u, name, fresh, sent, u->options.ctx);
 		if (!u->options.handler)
 			return; /* closed by it */
 	}
-	u->stats.lost = total;
+}
+
+void ulsp_settle(struct ulsp *u)
+{
+	bool drained[ULSP_RINGS_EACH];
+	uint64_t total = 0;
+
+	for (uint32_t ring = 0; ring < u->nrings; ring++)
+		drained[ring] = u->backend->empty(u, ring);
+	for (uint32_t ring = 0; ring < u->nrings && u->options.handler; ring++)
+		settle_ring(u, ring, drained, &total);
+	if (u->options.handler)
+		u->stats.lost = total;
 }
 
 /* A number from before: out of order, or the stream is numbered anew; its counter tells. */
-static void track(struct ulsp *u, const struct ulsp_msg *m)
+static void track(struct ulsp *u, uint32_t ring, const struct ulsp_msg *m)
 {
-	struct ulsp_track *t = &u->tracks[m->group];
+	struct ulsp_track *t = &u->tracks[ring][m->group];
 	uint64_t sent;
-	bool known = m->seq <= t->max && u->backend->sent(u, m->group, &sent);
+	bool known = m->seq <= t->max && u->backend->sent(u, ring, m->group, &sent);
 
 	ulsp_track_seen(t, m->seq, known ? &sent : NULL);
 }
@@ -205,7 +220,7 @@ static bool message_valid(const struct ulsp_msg *m)
 	       m->error <= 0 && m->error >= -4095 && !m->reserved;
 }
 
-bool ulsp_deliver(struct ulsp *u, const void *record, size_t bytes, int number)
+bool ulsp_deliver(struct ulsp *u, uint32_t ring, const void *record, size_t bytes, int number)
 {
 	struct ulsp_message m;
 	int r;
@@ -226,7 +241,7 @@ bool ulsp_deliver(struct ulsp *u, const void *record, size_t bytes, int number)
 	m.number = number;
 	m.rule[0] = m.remote[0] = m.local[0] = '\0';
 	u->backend->group_name(u, m.raw.group, m.raw.generation, m.group);
-	track(u, &m.raw);
+	track(u, ring, &m.raw);
 	u->stats.received++;
 
 	r = u->options.handler(u, &m, u->options.ctx);
@@ -335,11 +350,18 @@ int ulsp_dispatch(struct ulsp *u, int timeout_ms)
 	return r;
 }
 
+void ulsp_unstop(struct ulsp *u)
+{
+	uint64_t stops;
+
+	__atomic_store_n(&u->stopping, !u->backend, __ATOMIC_RELAXED);
+	(void)!read(u->stop_fd, &stops, sizeof(stops));
+}
+
 int ulsp_run(struct ulsp *u)
 {
 	struct signalfd_siginfo info[2];
 	sigset_t set, before;
-	uint64_t stops;
 	int fd, r;
 
 	if (!u)
@@ -361,8 +383,7 @@ int ulsp_run(struct ulsp *u)
 	}
 	if (r == -ECANCELED || r == -ENOTCONN) {
 		r = 0;
-		__atomic_store_n(&u->stopping, !u->backend, __ATOMIC_RELAXED);
-		(void)!read(u->stop_fd, &stops, sizeof(stops));
+		ulsp_unstop(u);
 		/* Taken here, or it would end the process when it is no longer blocked. */
 		(void)!read(fd, info, sizeof(info));
 	}

@@ -35,9 +35,9 @@ struct ulsp_backend {
 	int (*answer)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said);
 	/* Each second, and at close with alive == false. */
 	void (*beat)(struct ulsp *u, bool alive);
-	/* The sender's counter of a group; false: it can't be read. */
-	bool (*sent)(const struct ulsp *u, uint32_t group, uint64_t *ret);
-	bool (*empty)(const struct ulsp *u);
+	/* The sender's counter of a group, by the handle's ring; false: it can't be read. */
+	bool (*sent)(const struct ulsp *u, uint32_t ring, uint32_t group, uint64_t *ret);
+	bool (*empty)(const struct ulsp *u, uint32_t ring);
 	/* Names as of a generation; that of now where it is another's. */
 	void (*group_name)(const struct ulsp *u, uint32_t group, uint32_t generation,
 			   char name[ULSP_NAME_BYTES]);
@@ -60,7 +60,8 @@ struct ulsp {
 	struct ulsp_stats stats;
 	uint64_t beat_ns;	 /* last heartbeat, CLOCK_MONOTONIC */
 	int64_t realtime_offset; /* what CLOCK_REALTIME is ahead of CLOCK_MONOTONIC */
-	struct ulsp_track tracks[ULSP_MAX_GROUPS];
+	uint32_t nrings;
+	struct ulsp_track tracks[ULSP_RINGS_EACH][ULSP_MAX_GROUPS];
 	struct ulsp_cgroups cgroups;
 
 	uint64_t looked_ns; /* at the other sources, CLOCK_MONOTONIC_COARSE */
@@ -89,8 +90,10 @@ void ulsp_beat(struct ulsp *u);
 void ulsp_settle(struct ulsp *u);
 void ulsp_unref(struct ulsp *u);
 
-/* One record of the ring: checked, counted, handled.  false: take no more now. */
-bool ulsp_deliver(struct ulsp *u, const void *record, size_t bytes, int number);
+/* One record of a ring: checked, counted, handled.  false: take no more now. */
+bool ulsp_deliver(struct ulsp *u, uint32_t ring, const void *record, size_t bytes, int number);
+/* What ulsp_stop() said is over: the handle can run again. */
+void ulsp_unstop(struct ulsp *u);
 
 const char *ulsp_rule_text(struct ulsp_message *m);
 uint64_t ulsp_now_ns(clockid_t clock);

@@ -24,7 +24,7 @@
 
 #include <bpf/bpf.h>
 
-enum { FD_RING, FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FD_SLOTS, MAPS };
+enum { FD_PAGE, FD_CACHE, FD_GROUPS, FD_FILES, FD_STREAMS, FD_SLOTS, FD_RING, MAPS };
 enum { FD_POKE = MAPS, FDS }; /* a pipe to the daemon */
 
 static const struct {
@@ -32,7 +32,6 @@ static const struct {
 	enum bpf_map_type type; /* BPF_MAP_TYPE_UNSPEC: any with these sizes */
 	uint32_t key, value;	/* of a map */
 } fd_is[FDS] = {
-	[FD_RING] = {"ring", BPF_MAP_TYPE_RINGBUF, 0, 0},
 	[FD_PAGE] = {"page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page)},
 	[FD_CACHE] = {"cache", BPF_MAP_TYPE_UNSPEC, sizeof(struct ulsp_cache_key),
 		      sizeof(struct ulsp_cache_entry)},
@@ -40,6 +39,7 @@ static const struct {
 	[FD_FILES] = {"files", BPF_MAP_TYPE_ARRAY, 4, ULSP_PATH_BYTES},
 	[FD_STREAMS] = {"streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_stream)},
 	[FD_SLOTS] = {"slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_slot)},
+	[FD_RING] = {"ring", BPF_MAP_TYPE_RINGBUF, 0, 0}, /* one or more */
 	[FD_POKE] = {"poke", BPF_MAP_TYPE_UNSPEC, 0, 0},
 };
 
@@ -58,11 +58,22 @@ struct pause {
 	unsigned int held;   /* waits held off since */
 };
 
-struct kernel {
-	int fds[FDS];
-	uint32_t entries[MAPS];
-	uint32_t ring_number;
+/* One of the rings that the handle reads. */
+struct source {
+	int fd;
+	uint32_t k; /* which of the ULSP's it is */
 	struct ulsp_ring ring;
+	struct ulsp_reader *reader; /* in the page; NULL: not the handle's yet */
+	struct ulsp *u;
+	uint32_t at; /* in `sources` */
+};
+
+struct kernel {
+	int fds[FDS]; /* FD_RING: none, see sources */
+	uint32_t entries[MAPS];
+	uint32_t first; /* number of the ULSP's first ring */
+	struct source sources[ULSP_RINGS_EACH];
+	uint32_t n, turn;
 	struct pause pause;
 	struct ulsp_page *page;
 	struct ulsp_slot *slots;
@@ -82,16 +93,51 @@ struct kernel {
 
 static const struct ulsp_backend kernel_backend;
 
-/* "ring=3 page=4 ...": duplicates, so that the handle owns what it closes. */
-static int parse_fds(struct kernel *k, const char *text)
+/* Not for the programs that a ULSP may run. */
+static int duplicate(long fd)
+{
+	int own;
+
+	fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	own = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+	return own < 0 ? -errno : own;
+}
+
+/* `wanted`: the only ring that is, from 1; 0: all are.  -errno. */
+static int take_fd(struct kernel *k, const char *word, long fd, uint32_t wanted, uint32_t *seen)
+{
+	int *to = NULL;
+
+	if (!strcmp(word, fd_is[FD_RING].name)) {
+		if (*seen == ULSP_RINGS_EACH)
+			return -EINVAL;
+		++*seen;
+		if (wanted && wanted != *seen)
+			return 0;
+		k->sources[k->n].k = *seen - 1;
+		k->sources[k->n].at = k->n;
+		to = &k->sources[k->n++].fd;
+	}
+	for (int i = 0; i < FDS; i++)
+		if (i != FD_RING && !strcmp(word, fd_is[i].name) && k->fds[i] < 0)
+			to = &k->fds[i];
+	if (!to)
+		return 0; /* a later version's */
+	*to = duplicate(fd);
+	return *to < 0 ? *to : 0;
+}
+
+/* "page=3 cache=4 ... ring=10 ring=11": duplicates, so that the handle owns what it closes. */
+static int parse_fds(struct kernel *k, const char *text, uint32_t wanted)
 {
 	char *copy = strdup(text), *save = NULL, *word, *end;
+	uint32_t rings = 0;
 	int r = 0;
 	long fd;
 
 	if (!copy)
 		return -ENOMEM;
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+	for (word = strtok_r(copy, " ", &save); word && !r; word = strtok_r(NULL, " ", &save)) {
 		char *value = strchr(word, '=');
 
 		if (!value) {
@@ -101,27 +147,26 @@ static int parse_fds(struct kernel *k, const char *text)
 		*value++ = '\0';
 		errno = 0;
 		fd = strtol(value, &end, 10);
-		if (errno || end == value || *end || fd < 0 || fd > INT32_MAX) {
+		if (errno || end == value || *end || fd < 0 || fd > INT32_MAX)
 			r = -EINVAL;
-			break;
-		}
-		for (int i = 0; i < FDS; i++) {
-			if (strcmp(word, fd_is[i].name) || k->fds[i] >= 0)
-				continue;
-			/* Not for the programs that a ULSP may run. */
-			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-			k->fds[i] = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
-			if (k->fds[i] < 0)
-				r = -errno;
-		}
-		if (r)
-			break;
+		else
+			r = take_fd(k, word, fd, wanted, &rings);
 	}
 	free(copy);
 	for (int i = 0; i < FDS && !r; i++)
-		if (k->fds[i] < 0)
+		if (i != FD_RING && k->fds[i] < 0)
 			r = -EINVAL;
-	return r;
+	return r || k->n ? r : -EINVAL;
+}
+
+unsigned int ulsp_rings(void)
+{
+	const char *at = getenv("ULSP_FDS");
+	unsigned int n = 0;
+
+	for (; at && (at = strstr(at, "ring=")); at++)
+		n++;
+	return n;
 }
 
 static int parse_environment(struct ulsp *u, struct kernel *k)
@@ -144,29 +189,39 @@ static int parse_environment(struct ulsp *u, struct kernel *k)
 	if (end == ring || *end || number >= ULSP_MAX_RINGS)
 		return -EINVAL;
 	memcpy(u->name, name, strlen(name) + 1);
-	k->ring_number = (uint32_t)number;
-	return parse_fds(k, fds);
+	k->first = (uint32_t)number;
+	return parse_fds(k, fds, u->options.ring);
 }
 
-/* The descriptors must be what the daemon says: sizes are the ABI. */
+/* It must be what the daemon says: sizes are the ABI. */
+static int check_map(int fd, int which, uint32_t *ret_entries)
+{
+	struct bpf_map_info info = {0};
+	uint32_t bytes = sizeof(info);
+	int r;
+
+	r = bpf_obj_get_info_by_fd(fd, &info, &bytes);
+	if (r)
+		return r == -EINVAL ? -EPROTO : r; /* no BPF object at all */
+	if (fd_is[which].type != BPF_MAP_TYPE_UNSPEC && info.type != fd_is[which].type)
+		return -EPROTO;
+	if (info.key_size != fd_is[which].key || info.value_size != fd_is[which].value)
+		return -EPROTO;
+	*ret_entries = info.max_entries;
+	return 0;
+}
+
 static int check_maps(struct kernel *k)
 {
-	for (int i = 0; i < MAPS; i++) {
-		struct bpf_map_info info = {0};
-		uint32_t bytes = sizeof(info);
-		int r;
+	int r = 0;
 
-		r = bpf_obj_get_info_by_fd(k->fds[i], &info, &bytes);
-		if (r)
-			return r == -EINVAL ? -EPROTO : r; /* no BPF object at all */
-		if (fd_is[i].type != BPF_MAP_TYPE_UNSPEC && info.type != fd_is[i].type)
-			return -EPROTO;
-		if (info.key_size != fd_is[i].key || info.value_size != fd_is[i].value)
-			return -EPROTO;
-		k->entries[i] = info.max_entries;
-	}
+	for (int i = 0; i < MAPS && !r; i++)
+		if (i != FD_RING)
+			r = check_map(k->fds[i], i, &k->entries[i]);
+	if (r)
+		return r;
 	if (k->entries[FD_GROUPS] < ULSP_MAX_GROUPS || k->entries[FD_FILES] < ULSP_MAX_FILES ||
-	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_MAX_RINGS ||
+	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_ALL_RINGS ||
 	    k->entries[FD_SLOTS] < ULSP_MAX_SLOTS)
 		return -EPROTO;
 	return 0;
@@ -197,18 +252,43 @@ static int claim_page(struct kernel *k)
 		return -EPROTO;
 	p->magic = ULSP_MAGIC;
 	p->abi = ULSP_ABI;
-	k->before.received = p->received;
-	k->before.lost = p->lost;
-	k->before.verdicts = p->verdicts;
-	k->before.late = p->late;
 	__atomic_store_n(&p->pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
 	return 0;
 }
 
-static bool kernel_sent(const struct ulsp *u, uint32_t group, uint64_t *ret)
+/* Two handles would take each other's messages. */
+static int claim_reader(struct source *s, struct ulsp_reader *reader)
+{
+	uint32_t before = __atomic_load_n(&reader->open, __ATOMIC_RELAXED);
+	uint32_t own = (uint32_t)getpid();
+
+	do {
+		if (before == own)
+			return -EBUSY;
+	} while (!__atomic_compare_exchange_n(&reader->open, &before, own, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	s->reader = reader;
+	return 0;
+}
+
+static int open_source(struct ulsp *u, struct kernel *k, struct source *s)
+{
+	uint32_t bytes;
+	int r;
+
+	s->u = u;
+	r = check_map(s->fd, FD_RING, &bytes);
+	if (!r)
+		r = claim_reader(s, &k->page->readers[s->k]);
+	if (!r)
+		r = ulsp_ring_open(&s->ring, s->fd, bytes, &s->reader->taken);
+	return r;
+}
+
+static bool kernel_sent(const struct ulsp *u, uint32_t ring, uint32_t group, uint64_t *ret)
 {
 	const struct kernel *k = u->impl;
-	uint32_t at = group * ULSP_MAX_RINGS + k->ring_number;
+	uint32_t at = ULSP_STREAM(group, ULSP_RING(k->first, k->sources[ring].k));
 	struct ulsp_stream stream;
 
 	if (bpf_map_lookup_elem(k->fds[FD_STREAMS], &at, &stream))
@@ -217,11 +297,11 @@ static bool kernel_sent(const struct ulsp *u, uint32_t group, uint64_t *ret)
 	return true;
 }
 
-static bool kernel_empty(const struct ulsp *u)
+static bool kernel_empty(const struct ulsp *u, uint32_t ring)
 {
 	const struct kernel *k = u->impl;
 
-	return ulsp_ring_empty(&k->ring);
+	return ulsp_ring_empty(&k->sources[ring].ring);
 }
 
 /*
@@ -229,30 +309,38 @@ static bool kernel_empty(const struct ulsp *u)
  * next number is the first that counts.  Otherwise it holds what a predecessor left: then the first
  * that is seen starts the count, except for streams that are still at zero.
  */
-static void start_tracks(struct ulsp *u)
+static void start_tracks(struct ulsp *u, uint32_t ring)
 {
 	uint64_t sent[ULSP_MAX_GROUPS];
 	bool empty;
 
 	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++)
-		if (!kernel_sent(u, i, &sent[i]))
+		if (!kernel_sent(u, ring, i, &sent[i]))
 			return; /* then each starts with its first message */
-	empty = kernel_empty(u);
+	empty = kernel_empty(u, ring);
 	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++)
 		if (empty || !sent[i])
-			ulsp_track_start(&u->tracks[i], sent[i] + 1);
+			ulsp_track_start(&u->tracks[ring][i], sent[i] + 1);
 }
 
 static bool on_record(void *ctx, const void *record, size_t bytes)
 {
-	return ulsp_deliver(ctx, record, bytes, 0);
+	const struct source *s = ctx;
+
+	return ulsp_deliver(s->u, s->at, record, bytes, 0);
 }
 
 static void kernel_close(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
 
-	ulsp_ring_close(&k->ring);
+	for (uint32_t i = 0; i < ULSP_RINGS_EACH; i++) {
+		ulsp_ring_close(&k->sources[i].ring);
+		if (k->sources[i].reader)
+			__atomic_store_n(&k->sources[i].reader->open, 0, __ATOMIC_RELEASE);
+		if (k->sources[i].fd >= 0)
+			close(k->sources[i].fd);
+	}
 	if (k->page)
 		munmap(k->page, sizeof(*k->page));
 	if (k->slots)
@@ -262,6 +350,17 @@ static void kernel_close(struct ulsp *u)
 			close(k->fds[i]);
 	free(k);
 	u->impl = NULL;
+}
+
+/* The handle counts for all its rings with its first reader. */
+static void remember(struct kernel *k)
+{
+	const struct ulsp_reader *reader = k->sources[0].reader;
+
+	k->before.received = reader->received;
+	k->before.lost = reader->lost;
+	k->before.verdicts = reader->verdicts;
+	k->before.late = reader->late;
 }
 
 static int kernel_open(struct ulsp *u, struct kernel *k)
@@ -285,11 +384,16 @@ static int kernel_open(struct ulsp *u, struct kernel *k)
 	r = claim_page(k);
 	if (r)
 		return r;
-	r = ulsp_ring_open(&k->ring, k->fds[FD_RING], k->entries[FD_RING], &k->page->taken);
-	if (r)
-		return r;
-	start_tracks(u);
-	return ulsp_watch(u, k->fds[FD_RING]);
+	u->nrings = k->n;
+	for (uint32_t i = 0; i < k->n && !r; i++) {
+		r = open_source(u, k, &k->sources[i]);
+		if (r)
+			return r;
+		start_tracks(u, i);
+		r = ulsp_watch(u, k->sources[i].fd);
+	}
+	remember(k);
+	return r;
 }
 
 int ulsp_open(const struct ulsp_options *options, struct ulsp **ret)
@@ -310,6 +414,8 @@ int ulsp_open(const struct ulsp_options *options, struct ulsp **ret)
 	}
 	for (int i = 0; i < FDS; i++)
 		k->fds[i] = -1;
+	for (int i = 0; i < ULSP_RINGS_EACH; i++)
+		k->sources[i].fd = -1;
 	u->impl = k;
 	r = kernel_open(u, k);
 	if (r) {
@@ -325,32 +431,60 @@ int ulsp_open(const struct ulsp_options *options, struct ulsp **ret)
 static void publish(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
-	struct ulsp_page *p = k->page;
+	struct ulsp_reader *reader = k->sources[0].reader;
 
-	p->received = k->before.received + u->stats.received;
-	p->lost = k->before.lost + u->stats.lost;
-	p->verdicts = k->before.verdicts + u->stats.verdicts;
-	p->late = k->before.late + u->stats.late;
+	reader->received = k->before.received + u->stats.received;
+	reader->lost = k->before.lost + u->stats.lost;
+	reader->verdicts = k->before.verdicts + u->stats.verdicts;
+	reader->late = k->before.late + u->stats.late;
 }
 
 /* Asking programs wait for who is awake on another processor than theirs. */
 static void awake(struct kernel *k, bool now)
 {
-	int cpu = now ? sched_getcpu() : -1;
+	uint32_t cpu = now ? (uint32_t)sched_getcpu() + 1 : 0;
 
-	if (now)
-		__atomic_store_n(&k->page->cpu, (uint32_t)(cpu + 1), __ATOMIC_RELAXED);
-	__atomic_store_n(&k->page->awake, (uint32_t)(cpu + 1), __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < k->n; i++) {
+		if (now)
+			__atomic_store_n(&k->sources[i].reader->cpu, cpu, __ATOMIC_RELAXED);
+		__atomic_store_n(&k->sources[i].reader->awake, cpu, __ATOMIC_RELEASE);
+	}
 }
 
+/* From another ring each time, where a batch may end before all had their turn. */
 static void kernel_drain(struct ulsp *u)
 {
 	struct kernel *k = u->impl;
+	unsigned int taken = 0;
 
 	awake(k, true);
 	k->pause.asked = k->pause.poked = false;
-	k->pause.warm = ulsp_ring_drain(&k->ring, on_record, u) > 0;
+	for (uint32_t i = 0; i < k->n; i++) {
+		struct source *s = &k->sources[(k->turn + i) % k->n];
+
+		taken += ulsp_ring_drain(&s->ring, on_record, s);
+		if (u->error || u->count >= ULSP_BATCH ||
+		    __atomic_load_n(&u->stopping, __ATOMIC_RELAXED))
+			break;
+	}
+	k->turn++;
+	k->pause.warm = taken > 0;
 	publish(u);
+}
+
+static bool ready(const struct kernel *k)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		if (ulsp_ring_ready(&k->sources[i].ring))
+			return true;
+	return false;
+}
+
+static void settle(struct kernel *k)
+{
+	awake(k, false);
+	for (uint32_t i = 0; i < k->n; i++)
+		ulsp_ring_settle(&k->sources[i].ring);
 }
 
 static void relax(void)
@@ -362,12 +496,12 @@ static void relax(void)
 #endif
 }
 
-static bool wait_shortly(const struct ulsp_ring *ring, bool asked)
+static bool wait_shortly(const struct kernel *k, bool asked)
 {
 	uint64_t end = ulsp_now_ns(CLOCK_MONOTONIC) + (asked ? LINGER_ASKED_NS : LINGER_NS);
 
 	do {
-		if (ulsp_ring_ready(ring))
+		if (ready(k))
 			return true;
 		/* Looks apart from each other: each takes a cache line from the producer. */
 		for (int i = 0; i < LINGER_PAUSES; i++)
@@ -382,11 +516,11 @@ static bool kernel_linger(struct ulsp *u)
 	struct pause *l = &k->pause;
 
 	awake(k, true);
-	if (ulsp_ring_ready(&k->ring))
+	if (ready(k))
 		return true;
 	if (l->warm && !l->poked && (l->credit || ++l->held >= LINGER_RETRY)) {
 		l->held = 0;
-		if (wait_shortly(&k->ring, l->asked)) {
+		if (wait_shortly(k, l->asked)) {
 			l->credit = LINGER_CREDIT;
 			return true;
 		}
@@ -394,17 +528,13 @@ static bool kernel_linger(struct ulsp *u)
 			l->credit--;
 	}
 	l->warm = false;
-	awake(k, false);
-	ulsp_ring_settle(&k->ring);
-	return ulsp_ring_ready(&k->ring);
+	settle(k);
+	return ready(k);
 }
 
 static void kernel_settle(struct ulsp *u)
 {
-	struct kernel *k = u->impl;
-
-	awake(k, false);
-	ulsp_ring_settle(&k->ring);
+	settle(u->impl);
 }
 
 /*
@@ -430,7 +560,7 @@ static int kernel_put(struct ulsp *u, const struct ulsp_message *m,
 static int kernel_answer(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said)
 {
 	struct kernel *k = u->impl;
-	struct ulsp_poke poke = {.ring = k->ring_number, .slot = m->raw.slot};
+	struct ulsp_poke poke = {.ring = k->first, .slot = m->raw.slot};
 	struct ulsp_slot *s;
 
 	if (m->raw.slot >= ULSP_MAX_SLOTS)
@@ -464,7 +594,9 @@ static void kernel_beat(struct ulsp *u, bool alive)
 	publish(u);
 	if (!alive)
 		awake(k, false);
-	__atomic_store_n(&k->page->heartbeat_ns, alive ? u->beat_ns : 0, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < k->n; i++)
+		__atomic_store_n(&k->sources[i].reader->heartbeat_ns, alive ? u->beat_ns : 0,
+				 __ATOMIC_RELEASE);
 }
 
 static void kernel_group_name(const struct ulsp *u, uint32_t group, uint32_t generation,

@@ -59,7 +59,7 @@ int ulsp_test_open(const struct ulsp_options *options, struct ulsp **ret)
 		return r;
 	}
 	for (uint32_t i = 0; i < ULSP_MAX_GROUPS; i++)
-		ulsp_track_start(&u->tracks[i], 1);
+		ulsp_track_start(&u->tracks[0][i], 1);
 	ulsp_beat(u);
 	*ret = u;
 	return 0;
@@ -224,7 +224,7 @@ static void test_drain(struct ulsp *u)
 		size_t i = t->next++;
 		struct ulsp_msg msg = t->entries[i].msg; /* the handler may push more */
 
-		more = ulsp_deliver(u, &msg, sizeof(msg), (int)i);
+		more = ulsp_deliver(u, 0, &msg, sizeof(msg), (int)i);
 	}
 	if (t->next == t->n)
 		(void)!read(t->event_fd, &count, sizeof(count));
@@ -271,17 +271,19 @@ static void test_beat(struct ulsp *u, bool alive)
 	(void)alive;
 }
 
-static bool test_sent(const struct ulsp *u, uint32_t group, uint64_t *ret)
+static bool test_sent(const struct ulsp *u, uint32_t ring, uint32_t group, uint64_t *ret)
 {
 	(void)u;
+	(void)ring;
 	(void)group;
 	(void)ret;
 	return false;
 }
 
-static bool test_empty(const struct ulsp *u)
+static bool test_empty(const struct ulsp *u, uint32_t ring)
 {
 	(void)u;
+	(void)ring;
 	return true;
 }
 

@@ -4,8 +4,8 @@
  *
  * A ULSP is started by ulspd, which passes it the descriptors of its ring,
  * page and verdict cache; it needs no privilege.  All calls return 0 (or a
- * count) or a negative errno, log nothing and start no threads.  A handle and
- * its messages belong to one thread at a time.
+ * count) or a negative errno, log nothing and, but for ulsp_run_threads(),
+ * start no threads.  A handle and its messages belong to one thread at a time.
  */
 #ifndef ULSP_H
 #define ULSP_H
@@ -42,12 +42,14 @@ struct ulsp_options {
 	ulsp_handler handler; /* required */
 	void *ctx;
 	ulsp_loss_handler loss; /* NULL: losses are only in ulsp_get_stats() */
+	unsigned int ring;	/* only that one of ulsp_rings(), from 1; 0: all */
 };
 
 /*
  * Open the ring that ulspd passed to this process (environment ULSP_FDS).
  * -ENOTCONN: not started by ulspd.  -EPROTO: another ABI version, or descriptors that are not
- * what they should be.  -EINVAL: no handler, or an environment that makes no sense.
+ * what they should be.  -EINVAL: no handler, no such ring, or an environment that makes no sense.
+ * -EBUSY: another handle of this process reads the ring.
  */
 int ulsp_open(const struct ulsp_options *options, struct ulsp **ret);
 void ulsp_close(struct ulsp **u); /* NULL-safe; sets *u to NULL */
@@ -65,6 +67,19 @@ int ulsp_dispatch(struct ulsp *u, int timeout_ms);
 int ulsp_run(struct ulsp *u);
 void ulsp_stop(struct ulsp *u); /* async-signal-safe */
 
+/*
+ * Several threads: `rings` in the policy gives a ULSP up to 8.  Each thread of the groups has its
+ * operations in one of them, so they keep their order.  A handle may read all, or each one of
+ * them, on a thread of its own.
+ */
+unsigned int ulsp_rings(void); /* those that ulspd passed to this process; 0: not started by it */
+/*
+ * ulsp_run() of n handles: the first in this thread, each other in one that is made and joined
+ * here.  The first that ends, ends all; 0, or the first error.  Handlers of two handles run at the
+ * same time.  -EAGAIN: a thread can't be made.
+ */
+int ulsp_run_threads(struct ulsp *const *handles, unsigned int n);
+
 struct ulsp_stats {
 	size_t size;
 	uint64_t received; /* messages handled */
@@ -78,7 +93,7 @@ const char *ulsp_name(const struct ulsp *u); /* as in the policy */
 
 /* ---- what a message says; strings and pointers live as long as the message ---- */
 
-uint64_t ulsp_seq(const struct ulsp_message *m);     /* per group, from 1 */
+uint64_t ulsp_seq(const struct ulsp_message *m);     /* per group and ring, from 1 */
 uint64_t ulsp_time_ns(const struct ulsp_message *m); /* CLOCK_REALTIME */
 const char *ulsp_group_name(const struct ulsp_message *m);
 const char *ulsp_operation(const struct ulsp_message *m);    /* "connect" */

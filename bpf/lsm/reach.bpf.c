@@ -39,7 +39,7 @@ static __always_inline __u64 cgroup_of(const struct task_struct *task)
 static __always_inline void tell(const struct denial *d, const struct ulsp_confine *c, __u32 ring)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
-	__u32 at = (d->slot - 1) * ULSP_MAX_RINGS + ring;
+	__u32 at = ULSP_STREAM(d->slot - 1, ring);
 	struct ulsp_reach_peer *peer;
 	struct ulsp_stream *stream;
 	const struct cred *cred;

@@ -6,11 +6,6 @@
 echo_server tcp 127.0.0.1 8001
 echo_server tcp 127.0.0.1 8002
 tcp() { in_group "$TRY" connect tcp 127.0.0.1 "$1"; }
-json() { python3 -c '
-import json, sys
-o = json.load(sys.stdin)
-for k in sys.argv[1:]: o = o[int(k)] if isinstance(o, list) else o[k]
-print(json.dumps(o) if isinstance(o, (dict, list, bool)) else o)' "$@" 2>&1; }
 
 cd "$TMP" || exit 1
 policy <<E2

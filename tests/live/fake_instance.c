@@ -143,7 +143,7 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	f->groups = make_array("fake_groups", sizeof(struct ulsp_group), ULSP_MAX_GROUPS);
 	f->files = make_array("fake_files", ULSP_PATH_BYTES, ULSP_MAX_FILES);
 	f->streams = make_array("fake_streams", sizeof(struct ulsp_stream),
-				ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+				ULSP_MAX_GROUPS * ULSP_ALL_RINGS);
 	f->groups_ro = read_only(f->groups);
 	f->files_ro = read_only(f->files);
 	f->streams_ro = read_only(f->streams);
@@ -165,7 +165,7 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	f->group_at = map_at(f->groups, sizeof(struct ulsp_group) * ULSP_MAX_GROUPS);
 	f->file_at = map_at(f->files, ULSP_PATH_BYTES * ULSP_MAX_FILES);
 	f->stream_at =
-		map_at(f->streams, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+		map_at(f->streams, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_ALL_RINGS);
 	f->slot_at = map_at(f->slots, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
 	if (!f->request_at || !f->page_at || !f->slot_at || !f->group_at || !f->file_at ||
 	    !f->stream_at)
@@ -190,7 +190,7 @@ void fake_close(struct fake *f)
 	if (f->file_at)
 		munmap(f->file_at, ULSP_PATH_BYTES * ULSP_MAX_FILES);
 	if (f->stream_at)
-		munmap(f->stream_at, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_MAX_RINGS);
+		munmap(f->stream_at, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_ALL_RINGS);
 	if (f->slot_at)
 		munmap(f->slot_at, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
 	for (const int *fd = &f->ring; fd <= &f->prog; fd++)
@@ -229,7 +229,7 @@ void fake_setenv_exec(const struct fake *f)
 
 static struct ulsp_stream *stream_of(struct fake *f, uint32_t group)
 {
-	return &f->stream_at[group * ULSP_MAX_RINGS + FAKE_RING_NUMBER];
+	return &f->stream_at[ULSP_STREAM(group, FAKE_RING_NUMBER)];
 }
 
 struct ulsp_msg fake_message(const struct fake *f, uint32_t group)

@@ -16,8 +16,8 @@ E2
 clang -target bpf -O2 -g "-I/usr/include/$(uname -m)-linux-gnu" -c "$TMP/n.bpf.c" -o "$TMP/n.o" || bail "no clang"
 bpftool=$(command -v bpftool || echo /usr/sbin/bpftool)
 for i in $(seq 70); do
-	"$bpftool" prog load "$TMP/n.o" "/sys/fs/bpf/n$i" &&
-		"$bpftool" cgroup attach "$CG/full" connect4 pinned "/sys/fs/bpf/n$i" multi || break
+	"$bpftool" prog load "$TMP/n.o" "/sys/fs/bpf/$ID-n$i" &&
+		"$bpftool" cgroup attach "$CG/full" connect4 pinned "/sys/fs/bpf/$ID-n$i" multi || break
 done >/dev/null 2>&1
 policy <<E2
 group g {
@@ -106,15 +106,16 @@ is "killed in the middle of 12 loads, nothing was ever open or mixed up" "" "$ba
 echo "# held:$seen"
 
 # ulspctl run killed: nobody is left to clean up but the private instance itself
-picture() {
-	find "$CG2/ulsp" -type d 2>/dev/null
-	find /sys/fs/bpf | sort
+picture() { # without what other runs have
+	find "$CG2/ulsp" /sys/fs/bpf 2>/dev/null | grep -E "/run-$R-|$ID" | sort
 	ls "$ULSP_RUN_DIR"
 }
+R=0
 before=$(picture)
 ULSP_INSTANCE=none "$BIN/ulspctl" run -p "$TMP/policy.ulsp" -- bash -c 'echo $$ >"$0"; exec sleep 300' "$TMP/member" &
 R=$!
 until_true 10 test -s "$TMP/member"
+like "a private instance has the number of its ulspctl" "/run-$R-" "$(picture)"
 kill -9 $R
 wait $R 2>/dev/null
 as_before() { [ "$(picture)" = "$before" ]; }

@@ -13,7 +13,7 @@ done
 is "make install DESTDIR" 0 "$(make -s install DESTDIR="$TMP/dest" PREFIX=/usr >/dev/null 2>&1; test -x "$TMP/dest/usr/sbin/ulspd"; echo $?)"
 export PKG_CONFIG_PATH=$PFX/lib/pkgconfig
 make -s all >/dev/null 2>&1
-for x in logger firewall; do
+for x in logger firewall threads; do
 	is "examples/$x.c builds by one line" 0 "$(cc -Wall -Wextra -Werror "examples/$x.c" $(pkg-config --cflags --libs ulsp) -Wl,-rpath,"$PFX/lib" -o "$TMP/$x" >"$TMP/cc.out" 2>&1; echo $?)"
 	sed 's/^/# /' "$TMP/cc.out"
 	is "examples/$x.c has at most 30 lines of code" 1 "$(($(grep -cvE '^\s*($|/\*|\*|//)' "examples/$x.c") <= 30))"
@@ -22,12 +22,13 @@ mkdir -p "$TMP/libs"
 policy <<E2
 ulsp example-firewall { exec "$TMP/firewall" user root }
 ulsp example-logger { exec "$TMP/logger" user root }
+ulsp example-threads { exec "$TMP/threads" user root rings 3 }
 group g { members cgroup "$REL"  ask example-firewall connect tcp to any errno EAGAIN log  default deny }
 E2
 start_daemon --policy "$TMP/policy.ulsp"
-running() { [ "$(ctl ulsp list -j | grep -o '"running"' | wc -l)" = 2 ]; }
+running() { [ "$(ctl ulsp list -j | grep -o '"running"' | wc -l)" = 3 ]; }
 until_true 10 running
-is "both example ULSPs run under ulspd" 0 "$(running; echo $?)"
+is "the example ULSPs run under ulspd" 0 "$(running; echo $?)"
 stop_daemon TERM
 is "SIGTERM ends ulspd cleanly" 0 "$STATUS"
 is "and leaves enforcement on" EPERM "$(in_group "$TRY" connect udp 127.0.0.1 9)"

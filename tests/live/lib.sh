@@ -98,6 +98,12 @@ bail() {
 }
 
 ctl() { "$BIN/ulspctl" "$@"; }
+# json WORD...: of standard input
+json() { python3 -c '
+import json, sys
+o = json.load(sys.stdin)
+for k in sys.argv[1:]: o = o[int(k)] if isinstance(o, list) else o[k]
+print(json.dumps(o) if isinstance(o, (dict, list, bool)) else o)' "$@" 2>&1; }
 # in_group CMD...: as a member; in_cgroup DIR CMD... elsewhere
 in_cgroup() {
 	local dir=$1

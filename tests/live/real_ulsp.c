@@ -51,9 +51,9 @@ void real_must_end_well(pid_t pid)
 
 void real_wait_for_heartbeat(void)
 {
-	for (int i = 0; i < 1000 && !fake.page_at->heartbeat_ns; i++)
+	for (int i = 0; i < 1000 && !fake.page_at->readers[0].heartbeat_ns; i++)
 		usleep(10000);
-	assert_true(fake.page_at->heartbeat_ns);
+	assert_true(fake.page_at->readers[0].heartbeat_ns);
 }
 
 int real_on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)

@@ -173,8 +173,9 @@ static void adoption(void **state)
 
 	kern_policy(k, deny_both);
 	assert_int_equal(instance_put_policy(k->instance, "the text", k->generation, &e), 0);
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 8192, &fw, &e), 0);
-	close(fw.ring);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){8192, 1}, &fw, &e), 0);
+	close(fw.rings[0]);
 	close(fw.page);
 	close(fw.cache);
 	slot = k->slot;
@@ -199,7 +200,8 @@ static void adoption(void **state)
 	assert_int_equal(image_decide(k->image, &key, &slot), 0);
 	assert_int_equal(slot, 0);
 	assert_true(image_needs(k->image) & POL_NEED_BIND);
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 8192, &fw, &e), 0);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){8192, 1}, &fw, &e), 0);
 	assert_int_equal(fw.slot, 1);
 	instance_ulsp_drop(k->instance, "fw", &fw);
 	/* it can be attached, swapped and counted as before */

@@ -31,7 +31,7 @@ static uint64_t now_ns(clockid_t clock)
 
 static struct ulsp_stream *stream(struct kern *k, uint32_t ring)
 {
-	return &k->instance->stream[k->slot * ULSP_MAX_RINGS + ring];
+	return &k->instance->stream[ULSP_STREAM(k->slot, ring)];
 }
 
 /* ---- what a message says ---- */
@@ -117,22 +117,24 @@ static void log_rings(void **state)
 	struct ulsp_msg m[8];
 	struct err e;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "a.log", 4096, &a, &e), 0);
-	assert_int_equal(instance_ulsp_maps(k->instance, "b", 0, &b, &e), 0);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "a.log", (struct ulsp_shape){4096, 1}, &a, &e), 0);
+	assert_int_equal(instance_ulsp_maps(k->instance, "b", (struct ulsp_shape){0, 1}, &b, &e),
+			 0);
 	assert_true(a.slot != b.slot);
 	kern_log_rings = 1u << a.slot | 1u << b.slot;
 	kern_policy(k, "group g {\nallow connect tcp to 127.0.0.2 log\ndefault allow\n}\n");
 	kern_log_rings = 0;
 	kern_try(k, op_connect, &op);
 	kern_try(k, op_connect, &quiet);
-	assert_int_equal(kern_messages(a.ring, m, 8), 1);
+	assert_int_equal(kern_messages(a.rings[0], m, 8), 1);
 	assert_int_equal(m[0].flags, ULSP_MSG_LOG);
-	assert_int_equal(kern_messages(b.ring, m, 8), 1);
+	assert_int_equal(kern_messages(b.rings[0], m, 8), 1);
 	assert_int_equal(kern_messages(k->instance->monitor, m, 8), 0);
 	k->instance->group[k->slot].watch = 1;
 	k->instance->group[k->slot].mode = ULSP_MODE_AUDIT;
 	kern_try(k, op_connect, &op);
-	assert_int_equal(kern_messages(a.ring, m, 8), 1);
+	assert_int_equal(kern_messages(a.rings[0], m, 8), 1);
 	assert_int_equal(m[0].seq, 2);
 	assert_int_equal(m[0].flags, ULSP_MSG_LOG | ULSP_MSG_AUDIT);
 	assert_int_equal(kern_messages(k->instance->monitor, m, 8), 1);
@@ -153,24 +155,25 @@ static void log_ephemeral(void **state)
 	struct ulsp_msg m[8];
 	struct err e;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "log", 0, &log, &e), 0);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "log", (struct ulsp_shape){0, 1}, &log, &e), 0);
 	kern_log_rings = 1u << log.slot;
 	kern_policy(k, "group g {\nallow bind udp log\ndefault deny log\n}\n");
 	assert_int_equal(kern_try(k, op_bind, &chosen), 0);
 	assert_int_equal(kern_try(k, op_bind, &both), 0);
-	assert_int_equal(kern_messages(log.ring, m, 8), 0);
+	assert_int_equal(kern_messages(log.rings[0], m, 8), 0);
 	assert_int_equal(kern_try(k, op_bind, &rule), 0);
-	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	assert_int_equal(kern_messages(log.rings[0], m, 8), 1);
 	assert_int_equal(m[0].reason, ULSP_REASON_RULE);
 	assert_int_equal(kern_try(k, op_bind, &denied), -EPERM);
-	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	assert_int_equal(kern_messages(log.rings[0], m, 8), 1);
 	assert_int_equal(m[0].reason, ULSP_REASON_DEFAULT);
 	kern_policy(k, "group g {\ndefault allow log\n}\n");
 	kern_log_rings = 0;
 	assert_int_equal(kern_try(k, op_bind, &chosen), 0);
-	assert_int_equal(kern_messages(log.ring, m, 8), 0);
+	assert_int_equal(kern_messages(log.rings[0], m, 8), 0);
 	assert_int_equal(kern_try(k, op_bind, &denied), 0);
-	assert_int_equal(kern_messages(log.ring, m, 8), 1);
+	assert_int_equal(kern_messages(log.rings[0], m, 8), 1);
 	instance_ulsp_drop(k->instance, "log", &log);
 }
 
@@ -198,12 +201,13 @@ static void ring_full(void **state)
 	struct err e;
 	size_t n, i;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "log", 4096, &log, &e), 0);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "log", (struct ulsp_shape){4096, 1}, &log, &e), 0);
 	kern_log_rings = 1u << log.slot;
 	kern_policy(k, "group g {\nallow sendto udp log\ndefault allow\n}\n");
 	kern_log_rings = 0;
 	assert_int_equal(kern_try(k, flood, &zero), 0);
-	n = kern_messages(log.ring, m, FLOOD);
+	n = kern_messages(log.rings[0], m, FLOOD);
 	assert_in_range(n, 20, 30); /* 160 bytes each in 4096 */
 	for (i = 0; i < n; i++)
 		assert_int_equal(m[i].seq, i + 1);
@@ -211,7 +215,7 @@ static void ring_full(void **state)
 	assert_int_equal(stream(k, log.slot)->lost, FLOOD - n);
 	assert_int_equal(kern_reason(k, ULSP_REASON_LOST_FULL), FLOOD - n);
 	assert_int_equal(kern_try(k, flood, &zero), 0);
-	assert_int_equal(kern_messages(log.ring, m, 1), 1);
+	assert_int_equal(kern_messages(log.rings[0], m, 1), 1);
 	assert_int_equal(m[0].seq, FLOOD + 1); /* the gap */
 	instance_ulsp_drop(k->instance, "log", &log);
 }
@@ -257,15 +261,16 @@ static void ask_cache(void **state)
 	struct ulsp_msg m[8];
 	struct err e;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 0, &fw, &e), 0);
+	assert_int_equal(instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){0, 1}, &fw, &e),
+			 0);
 	assert_int_equal(fw.slot, 1); /* as the fixture compiles */
 	kern_policy(k, asking);
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
+	fw.mapped->readers[0].heartbeat_ns = now_ns(CLOCK_MONOTONIC);
 	fw.mapped->scopes = 7;
 
 	/* the first is denied with the rule's errno, and asked */
 	assert_int_equal(kern_try(k, op_connect, &op), -EACCES);
-	assert_int_equal(kern_messages(fw.ring, m, 8), 1);
+	assert_int_equal(kern_messages(fw.rings[0], m, 8), 1);
 	assert_int_equal(m[0].flags, ULSP_MSG_ASK);
 	assert_int_equal(m[0].reason, ULSP_REASON_ASKED);
 	assert_int_equal(m[0].error, -EACCES);
@@ -277,7 +282,7 @@ static void ask_cache(void **state)
 	assert_int_equal(kern_try(k, op_connect, &op), 0);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
 	assert_int_equal(kern_reason(k, ULSP_REASON_CACHED), 1);
-	assert_int_equal(kern_messages(fw.ring, m, 8), 1);
+	assert_int_equal(kern_messages(fw.rings[0], m, 8), 1);
 
 	/* a destination's: it doesn't; the flow's goes before it */
 	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_DENY, -EHOSTUNREACH, 5000000000,
@@ -322,7 +327,7 @@ static int ask_for_process(void *ctx)
 	struct twice *t = ctx;
 	struct ulsp_msg m[1];
 
-	if (op_connect(&op) != -EACCES || kern_messages(t->fw->ring, m, 1) != 1)
+	if (op_connect(&op) != -EACCES || kern_messages(t->fw->rings[0], m, 1) != 1)
 		return -ENOMSG;
 	/* first for this flow of it, which says nothing about another */
 	give(t->fw, m, ULSP_SCOPE_PROCESS_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, t->generation);
@@ -345,10 +350,11 @@ static void ask_process(void **state)
 	struct twice t = {&fw, 0};
 	struct err e;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 0, &fw, &e), 0);
+	assert_int_equal(instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){0, 1}, &fw, &e),
+			 0);
 	kern_policy(k, asking);
 	t.generation = k->generation;
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
+	fw.mapped->readers[0].heartbeat_ns = now_ns(CLOCK_MONOTONIC);
 	fw.mapped->scopes = (1 << ULSP_SCOPE_COUNT) - 1;
 	assert_int_equal(kern_try(k, ask_for_process, &t), 0);
 	assert_int_equal(kern_try(k, op_connect, &op), -EHOSTUNREACH); /* another process */
@@ -384,23 +390,24 @@ static void ask_bind_then_listen(void **state)
 	struct ulsp_msg m[8];
 	struct err e;
 
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 0, &fw, &e), 0);
+	assert_int_equal(instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){0, 1}, &fw, &e),
+			 0);
 	kern_policy(k, "ulsp fw { exec \"/bin/true\" }\ngroup g {\n"
 		       "ask fw bind tcp errno EACCES\ndefault allow\n}\n");
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
+	fw.mapped->readers[0].heartbeat_ns = now_ns(CLOCK_MONOTONIC);
 	fw.mapped->scopes = 7;
 	assert_int_equal(kern_outside(serve_itself, &op), 0);
 	assert_int_equal(kern_try(k, serve_itself, &op), -EACCES);
-	assert_int_equal(kern_messages(fw.ring, m, 8), 1);
+	assert_int_equal(kern_messages(fw.rings[0], m, 8), 1);
 	assert_int_equal(m[0].op, ULSP_OP_BIND);
 	give(&fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, serve_itself, &op), 0);
-	assert_int_equal(kern_messages(fw.ring, m, 8), 0); /* nobody was asked again */
+	assert_int_equal(kern_messages(fw.rings[0], m, 8), 0); /* nobody was asked again */
 	assert_int_equal(kern_reason(k, ULSP_REASON_ASKED), 1);
 
 	/* who listens without a bind asks for the bind that the kernel makes for it */
 	assert_int_equal(kern_try(k, serve_itself, &chosen), -EINPROGRESS);
-	assert_true(kern_messages(fw.ring, m, 8) > 0);
+	assert_true(kern_messages(fw.rings[0], m, 8) > 0);
 	assert_int_equal(m[0].op, ULSP_OP_BIND);
 	assert_int_equal(m[0].flags & ULSP_MSG_ASK, ULSP_MSG_ASK);
 	assert_true(m[0].local_port > 0);
@@ -422,22 +429,24 @@ static void ask_down(void **state)
 	assert_int_equal(kern_try(k, op_connect, &op6), 0);
 	assert_int_equal(kern_reason(k, ULSP_REASON_ULSP_DOWN), 2);
 	/* no heartbeat, then an old one */
-	assert_int_equal(instance_ulsp_maps(k->instance, "fw", 4096, &fw, &e), 0);
+	assert_int_equal(
+		instance_ulsp_maps(k->instance, "fw", (struct ulsp_shape){4096, 1}, &fw, &e), 0);
 	assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
 	assert_int_equal(kern_try(k, op_connect, &op6), 0);
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC) - ULSP_HEARTBEAT_STALE_NS - 1000000;
+	fw.mapped->readers[0].heartbeat_ns =
+		now_ns(CLOCK_MONOTONIC) - ULSP_HEARTBEAT_STALE_NS - 1000000;
 	assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
 	assert_int_equal(kern_try(k, op_connect, &op6), 0);
 	assert_int_equal(kern_reason(k, ULSP_REASON_ULSP_DOWN), 6);
 	/* one from the future, that would never be old */
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC) + 60000000000ull;
+	fw.mapped->readers[0].heartbeat_ns = now_ns(CLOCK_MONOTONIC) + 60000000000ull;
 	assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
-	fw.mapped->heartbeat_ns = UINT64_MAX;
+	fw.mapped->readers[0].heartbeat_ns = UINT64_MAX;
 	assert_int_equal(kern_try(k, op_connect, &op6), 0);
 	assert_int_equal(kern_reason(k, ULSP_REASON_ULSP_DOWN), 8);
-	assert_int_equal(kern_messages(fw.ring, m, 64), 0);
+	assert_int_equal(kern_messages(fw.rings[0], m, 64), 0);
 	/* the ring is full */
-	fw.mapped->heartbeat_ns = now_ns(CLOCK_MONOTONIC);
+	fw.mapped->readers[0].heartbeat_ns = now_ns(CLOCK_MONOTONIC);
 	for (i = 0; i < 40; i++)
 		assert_int_equal(kern_try(k, op_connect, &op4), -EACCES);
 	assert_true(kern_reason(k, ULSP_REASON_RING_FULL) > 0);

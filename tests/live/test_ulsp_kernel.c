@@ -107,12 +107,12 @@ static void receive(void)
 		n += r;
 	}
 	CHECK(n == 100 && s.n == 100 && s.last == 100);
-	CHECK(fake.page_at->received == 100);
+	CHECK(fake.page_at->readers[0].received == 100);
 	CHECK(fake.page_at->pid == (uint32_t)getpid());
-	CHECK(real_now_ns() - fake.page_at->heartbeat_ns < 3000000000u);
+	CHECK(real_now_ns() - fake.page_at->readers[0].heartbeat_ns < 3000000000u);
 	CHECK(!ulsp_get_stats(u, &stats) && stats.received == 100 && !stats.lost && !stats.invalid);
 	ulsp_close(&u);
-	CHECK(!fake.page_at->heartbeat_ns); /* down at once, not after a while */
+	CHECK(!fake.page_at->readers[0].heartbeat_ns); /* down at once, not after a while */
 }
 
 static void messages_arrive(void **state)
@@ -135,7 +135,7 @@ static void messages_arrive(void **state)
 	real_must_end_well(pid);
 	/* A second run counts on in the page. */
 	assert_int_equal(fake.page_at->magic, ULSP_MAGIC);
-	assert_int_equal(fake.page_at->received, 100);
+	assert_int_equal(fake.page_at->readers[0].received, 100);
 }
 
 static int check_names(struct ulsp *u, struct ulsp_message *m, void *ctx)
@@ -215,8 +215,8 @@ static void verdicts_reach_the_cache(void **state)
 	real_must_end_well(real_start(answer));
 
 	assert_int_equal(fake.page_at->scopes, 7);
-	assert_int_equal(fake.page_at->verdicts, 3);
-	assert_int_equal(fake.page_at->late, 1);
+	assert_int_equal(fake.page_at->readers[0].verdicts, 3);
+	assert_int_equal(fake.page_at->readers[0].late, 1);
 	key.proto = ULSP_PROTO_TCP;
 	key.family = 4;
 	key.port = 443;
@@ -351,14 +351,15 @@ static void runs_until_sigterm(void **state)
 
 	(void)state;
 	real_wait_for_heartbeat();
-	beat = fake.page_at->heartbeat_ns;
+	beat = fake.page_at->readers[0].heartbeat_ns;
 	fake_send(&fake, &m);
 	usleep(2500000);
-	assert_true(fake.page_at->heartbeat_ns > beat);
-	assert_true(real_now_ns() - fake.page_at->heartbeat_ns < ULSP_HEARTBEAT_STALE_NS);
+	assert_true(fake.page_at->readers[0].heartbeat_ns > beat);
+	assert_true(real_now_ns() - fake.page_at->readers[0].heartbeat_ns <
+		    ULSP_HEARTBEAT_STALE_NS);
 	kill(pid, SIGTERM);
 	real_must_end_well(pid);
-	assert_int_equal(fake.page_at->heartbeat_ns, 0);
+	assert_int_equal(fake.page_at->readers[0].heartbeat_ns, 0);
 }
 
 int main(void)

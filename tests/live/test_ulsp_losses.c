@@ -28,7 +28,7 @@ static void count_losses(void)
 		CHECK(ulsp_dispatch(u, 1000) >= 0);
 	CHECK(s.n == 3 && s.lost == 12 && s.total == 12);
 	CHECK(ulsp_dispatch(u, 0) >= 0);
-	CHECK(fake.page_at->lost == 12);
+	CHECK(fake.page_at->readers[0].lost == 12);
 	ulsp_close(&u);
 }
 
@@ -129,7 +129,8 @@ static void killed_and_started_again(void **state)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	assert_true(fake.page_at->heartbeat_ns != 0); /* nobody cleared it: it goes stale */
+	assert_true(fake.page_at->readers[0].heartbeat_ns !=
+		    0); /* nobody cleared it: it goes stale */
 	fake_lose(&fake, 1, 3);
 	real_must_end_well(real_start(take_rest));
 }
@@ -159,8 +160,8 @@ static void every_number_is_accounted_for(void **state)
 	real_wait_for_heartbeat();
 	flood_taken = fake_flood(&fake, 1, flood_sent);
 	real_must_end_well(pid);
-	assert_int_equal(fake.page_at->received, flood_taken);
-	assert_int_equal(fake.page_at->lost, flood_sent - flood_taken);
+	assert_int_equal(fake.page_at->readers[0].received, flood_taken);
+	assert_int_equal(fake.page_at->readers[0].lost, flood_sent - flood_taken);
 }
 
 int main(void)

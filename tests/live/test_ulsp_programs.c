@@ -77,12 +77,12 @@ static bool wait_until(bool (*done)(const void *), const void *arg)
 static bool is_up(const void *arg)
 {
 	(void)arg;
-	return fake.page_at->heartbeat_ns != 0;
+	return fake.page_at->readers[0].heartbeat_ns != 0;
 }
 
 static bool is_received(const void *arg)
 {
-	return fake.page_at->received >= *(const uint64_t *)arg;
+	return fake.page_at->readers[0].received >= *(const uint64_t *)arg;
 }
 
 static char *content(const char *path)
@@ -206,7 +206,7 @@ static void log_json_to_file(void **state)
 	assert_string_equal(json_object_get_string(v), "web.ulsp:12");
 	json_object_put(o);
 	assert_string_equal(content(errors), "");
-	assert_int_equal(fake.page_at->heartbeat_ns, 0);
+	assert_int_equal(fake.page_at->readers[0].heartbeat_ns, 0);
 }
 
 static void log_rotates(void **state)
@@ -490,7 +490,7 @@ static void firewall_answers(void **state)
 	assert_true(will_have(errors, "deny ECONNREFUSED (line 2): "));
 	assert_true(will_have(errors, "deny EHOSTUNREACH (line 4): "));
 	assert_int_equal(stop(SIGTERM), 0);
-	assert_int_equal(fake.page_at->verdicts, 3);
+	assert_int_equal(fake.page_at->readers[0].verdicts, 3);
 }
 
 static void firewall_reads_its_rules_again(void **state)

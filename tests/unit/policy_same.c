@@ -119,9 +119,9 @@ const char *policy_differs(const struct pol_policy *a, const struct pol_policy *
 
 		if (strcmp(ua->name, ub->name) != 0 || !same_text(ua->user, ub->user) ||
 		    !same_texts(ua->argv, ua->argc, ub->argv, ub->argc) ||
-		    ua->restart != ub->restart || ua->ring_bytes != ub->ring_bytes ||
-		    ua->asked != ub->asked || ua->spin_us != ub->spin_us ||
-		    ua->spin_given != ub->spin_given)
+		    ua->restart != ub->restart || ua->rings != ub->rings ||
+		    ua->ring_bytes != ub->ring_bytes || ua->asked != ub->asked ||
+		    ua->spin_us != ub->spin_us || ua->spin_given != ub->spin_given)
 			return "a ulsp";
 		if (places && !same_place(a, &ua->loc, b, &ub->loc))
 			return "a ulsp's place";

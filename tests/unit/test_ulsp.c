@@ -60,6 +60,9 @@ static void not_started_by_ulspd(void **state)
 	unsetenv("ULSP_FDS");
 	assert_int_equal(ulsp_open(&o, &u), -ENOTCONN);
 	assert_null(u);
+	assert_int_equal(ulsp_rings(), 0);
+	setenv("ULSP_FDS", "page=3 ring=10 ring=11 ring=12", 1);
+	assert_int_equal(ulsp_rings(), 3);
 }
 
 #define TEXT(x)	 #x
@@ -89,6 +92,11 @@ static void bad_environment(void **state)
 		{"ring=99999999999999999999", THIS, "a", "1", -EINVAL},
 		{"ring=1023", THIS, "a", "1", -EBADF},
 		{"", THIS, "a", "1", -EINVAL},
+		/* none, and more than there may be */
+		{"page=0 cache=0 groups=0 files=0 streams=0 slots=0 poke=0", THIS, "a", "1",
+		 -EINVAL},
+		{"ring=0 ring=0 ring=0 ring=0 ring=0 ring=0 ring=0 ring=0 ring=0", THIS, "a", "1",
+		 -EINVAL},
 		{"ring=0 page=0 cache=0 groups=0 files=0 streams=0 slots=0 poke=0", THIS, "a", "1",
 		 -EPROTO},
 	};

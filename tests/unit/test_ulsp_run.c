@@ -189,6 +189,80 @@ static void run_until_sigterm(void **state)
 	ulsp_close(&u);
 }
 
+enum { THREADS = 4, EACH = 100 };
+
+static struct ulsp *together[THREADS];
+static int all; /* atomic */
+
+static int stop_at_last(struct ulsp *u, struct ulsp_message *m, struct double_seen *s)
+{
+	(void)u;
+	(void)m;
+	(void)s;
+	if (__atomic_add_fetch(&all, 1, __ATOMIC_SEQ_CST) == THREADS * EACH)
+		ulsp_stop(together[2]);
+	return 0;
+}
+
+static void threads_take_their_own(void **state)
+{
+	struct double_seen s[THREADS] = {0};
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++) {
+		s[i].each = stop_at_last;
+		together[i] = double_open(&s[i]);
+	}
+	for (int run = 1; run <= 2; run++) { /* they run again */
+		all = 0;
+		for (int i = 0; i < THREADS * EACH; i++)
+			double_push(together[i % THREADS], "connect", "192.0.2.1:1", 0);
+		assert_int_equal(ulsp_run_threads(together, THREADS), 0);
+		for (int i = 0; i < THREADS; i++)
+			assert_int_equal(s[i].n, run * EACH);
+	}
+	assert_int_equal(ulsp_run_threads(together, 0), -EINVAL);
+	assert_int_equal(ulsp_run_threads(NULL, 1), -EINVAL);
+	for (int i = 0; i < THREADS; i++)
+		ulsp_close(&together[i]);
+	assert_int_equal(ulsp_run_threads(together, THREADS), -EINVAL);
+}
+
+static void threads_end_together(void **state)
+{
+	struct sigaction sa = {.sa_handler = on_term}, was;
+	sigset_t before, after;
+
+	(void)state;
+	sigaction(SIGTERM, &sa, &was);
+	terms = 0;
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	/* by an error, a signal, a handle that is closed; each in the first and in another thread
+	 */
+	for (int how = 0; how < 6; how++) {
+		struct double_seen s[THREADS] = {0}, *who = &s[how % 2 ? 3 : 0];
+
+		for (int i = 0; i < THREADS; i++)
+			together[i] = double_open(&s[i]);
+		who->u = together[who - s];
+		who->result = how / 2 == 0 ? -EXFULL : 0;
+		who->each = how / 2 == 1 ? kill_self : NULL;
+		who->close_at = how / 2 == 2;
+		double_push(who->u, "connect", "192.0.2.1:1", 0);
+		assert_int_equal(ulsp_run_threads(together, THREADS), how / 2 ? 0 : -EXFULL);
+		assert_int_equal(who->n, 1);
+		if (how / 2 == 2)
+			together[who - s] = NULL;
+		for (int i = 0; i < THREADS; i++)
+			ulsp_close(&together[i]);
+	}
+	assert_int_equal(terms, 0);
+	sigprocmask(SIG_BLOCK, NULL, &after);
+	for (int sig = 1; sig < 32; sig++)
+		assert_int_equal(sigismember(&before, sig), sigismember(&after, sig));
+	sigaction(SIGTERM, &was, NULL);
+}
+
 static int dispatch_again(struct ulsp *u, struct ulsp_message *m, struct double_seen *s)
 {
 	(void)m;
@@ -259,6 +333,8 @@ int main(void)
 		cmocka_unit_test(run_until_stopped),
 		cmocka_unit_test(stop_in_a_signal_handler),
 		cmocka_unit_test(run_until_sigterm),
+		cmocka_unit_test(threads_take_their_own),
+		cmocka_unit_test(threads_end_together),
 		cmocka_unit_test(no_dispatch_within_a_handler),
 		cmocka_unit_test(close_within_a_handler),
 		cmocka_unit_test(push_within_a_handler),

@@ -189,11 +189,11 @@ static void answering(void)
 	uint64_t count;
 
 	while (__atomic_load_n(&left, __ATOMIC_SEQ_CST) && !is_wrong()) {
-		ulsp_ring_drain(&kernel.ring, on_question, NULL);
+		ulsp_ring_drain(&kernel.sources[0].ring, on_question, NULL);
 		while (nkept) /* the last first */
 			answer_it(&kept[--nkept]);
-		ulsp_ring_settle(&kernel.ring);
-		if (ulsp_ring_ready(&kernel.ring))
+		ulsp_ring_settle(&kernel.sources[0].ring);
+		if (ulsp_ring_ready(&kernel.sources[0].ring))
 			continue;
 		if (poll(&p, 1, LOST_S * 500) == 0 && __atomic_load_n(&left, __ATOMIC_SEQ_CST))
 			fault("a wake-up was lost");
@@ -221,11 +221,11 @@ int main(int argc, char **argv)
 	if (ring == MAP_FAILED)
 		return 1;
 	/* Not by ulsp_ring_open(): ThreadSanitizer goes by addresses, so both ends have one. */
-	kernel.ring = (struct ulsp_ring){.consumer = (void *)ring,
-					 .producer = (void *)(ring + page),
-					 .data = ring + 2 * page,
-					 .bytes = RING,
-					 .taken = &taken};
+	kernel.sources[0].ring = (struct ulsp_ring){.consumer = (void *)ring,
+						    .producer = (void *)(ring + page),
+						    .data = ring + 2 * page,
+						    .bytes = RING,
+						    .taken = &taken};
 	kernel.fds[FD_POKE] = pipes[1];
 	for (int i = 0; i < PLACES; i++)
 		sem_init(&told[i], 0, 0);
