@@ -42,6 +42,9 @@ if len(sys.argv) > 3:
     second = name(s.connect_ex((addr, port)))
     p = select.poll(); p.register(s, select.POLLOUT)
     ready = p.poll(8000)
+    if sys.argv[3] == 'again':
+        print(first, second, name(s.connect_ex((addr, port))), end=' ')
+        sys.exit(print(int((time.monotonic() - t) * 1000)))
     error = name(s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
     print(first, second, error, end=' ')
 else:
@@ -75,6 +78,10 @@ is "IPv6 has EACCES" EACCES "$(errno_of "$(how ::1 7005)")"
 is "without blocking" "EINPROGRESS EALREADY ok" "$(errno_of "$(how 127.0.0.1 7001 n)")"
 is "refused without blocking" "EINPROGRESS EALREADY ECONNREFUSED" "$(errno_of "$(how 127.0.0.1 7002 n)")"
 is "any errno without blocking" "EINPROGRESS EALREADY EACCES" "$(errno_of "$(how 127.0.0.1 7005 n)")"
+is "a second connect(2) has what a blocking one has: let through" "EINPROGRESS EALREADY ok" "$(errno_of "$(how 127.0.0.1 7001 again)")"
+is "a reset" "EINPROGRESS EALREADY ECONNREFUSED" "$(errno_of "$(how 127.0.0.1 7002 again)")"
+is "another errno" "EINPROGRESS EALREADY EHOSTUNREACH" "$(errno_of "$(how 127.0.0.1 7005 again)")"
+is "IPv6" "EINPROGRESS EALREADY EACCES" "$(errno_of "$(how ::1 7005 again)")"
 out=$(how 127.0.0.1 7006)
 is "nobody answers: the fail mode" EHOSTUNREACH "$(errno_of "$out")"
 within "at the deadline" 290 950 "$out"
