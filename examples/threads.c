@@ -17,7 +17,8 @@ static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 	(void)u, (void)ctx;
 	if (!ulsp_is_ask(m) || ulsp_remote(m, &to))
 		return 0;
-	if (getnameinfo((struct sockaddr *)&to, sizeof(to), name, sizeof(name), NULL, 0, NI_NAMEREQD))
+	if (getnameinfo((struct sockaddr *)&to, sizeof(to), name, sizeof(name), NULL, 0,
+			NI_NAMEREQD))
 		ulsp_deny(m, -EHOSTUNREACH, &hour);
 	else
 		ulsp_allow(m, &hour);

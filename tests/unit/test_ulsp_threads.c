@@ -10,7 +10,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 enum {
 	ASKERS = 4,

@@ -1,5 +1,5 @@
 #!/bin/bash
-# test_ulsp_threads with ThreadSanitizer: a race is a failure.
+# test_ulsp_threads and test_ulsp_run with ThreadSanitizer: a race is a failure.
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -10,9 +10,16 @@ if ! echo 'int main(void) { return 0; }' | ${CC:-cc} -fsanitize=thread -x c -o "
 fi
 # It doesn't know fences: they order less for it, never more.
 ${CC:-cc} -std=gnu11 -O1 -g -w -fsanitize=thread -D_GNU_SOURCE -Ibpf -Iulsp -o "$dir/t" tests/unit/test_ulsp_threads.c \
-	ulsp/{handle,ring,test,message,verdict,track,format,process,cgroup}.c -lbpf -lelf -lz || exit 1
+	ulsp/{handle,kernel_open,ring,test,message,verdict,track,format,process,cgroup}.c -lbpf -lelf -lz || exit 1
 TSAN_OPTIONS=exitcode=66 "$dir/t" 10000 >"$dir/out" 2>"$dir/err"
 rc=$?
-cat "$dir/out"
+sed '/^1\.\./d' "$dir/out"
 sed 's/^/# /' "$dir/err" | head -60
-exit $rc
+# the handles of ulsp_run_threads()
+${CC:-cc} -std=gnu11 -O1 -g -w -fsanitize=thread -D_GNU_SOURCE -Ibpf -Iulsp -o "$dir/r" tests/unit/{test_ulsp_run,ulsp_double}.c \
+	ulsp/{handle,threads,kernel,kernel_open,ring,test,message,verdict,track,format,process,cgroup}.c -lcmocka -lbpf -lelf -lz || exit 1
+TSAN_OPTIONS=exitcode=66 CMOCKA_MESSAGE_OUTPUT=stdout "$dir/r" >"$dir/out" 2>&1
+run=$?
+[ $run = 0 ] && echo "ok 3 - handles on threads of their own" || { echo "not ok 3 - handles on threads of their own"; sed 's/^/# /' "$dir/out" | head -60; }
+echo 1..3
+[ $rc = 0 ] && [ $run = 0 ]
