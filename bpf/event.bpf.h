@@ -25,6 +25,19 @@ enum {
 /* What cgroup programs return: refused, or the kernel goes on. */
 enum { REFUSE = 0, GO = 1 };
 
+/* Where a call may be made again. */
+enum hook {
+	HOOK_NONE,
+	HOOK_CONNECT4,
+	HOOK_CONNECT6,
+	HOOK_SENDMSG4,
+	HOOK_SENDMSG6,
+	HOOK_ADDRESSED = HOOK_SENDMSG6, /* up to here a program can set the address */
+	HOOK_BIND4,
+	HOOK_BIND6,
+	HOOK_SOCKET,
+};
+
 #define NO_RECORD 0xffffffffu /* no rule record decided */
 
 /* A function that the verifier checks by itself. */
@@ -51,7 +64,8 @@ struct event {
 	__u64 deadline_ns;
 	__u8 to[16];
 	__u16 to_port;
-	__u8 given_up; /* the call is not restarted any more */
+	__u8 given_up : 1; /* the call is not restarted any more */
+	__u8 hook : 7; /* enum hook; `to` is the call's own address as long as nothing is chosen */
 	__u8 share;    /* which of the ULSP's rings is asked */
 	__u32 counted; /* the rule whose rate has counted it */
 };

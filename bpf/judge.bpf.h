@@ -235,7 +235,7 @@ static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
 		return 0;
 	ev->cookie = bpf_get_socket_cookie(ctx);
-	if (knobs.flags & ULSP_KNOB_HOLD && knobs.restart_flag && !busy) {
+	if (knobs.flags & ULSP_KNOB_HOLD && !busy && may_be_restarted()) {
 		error = restart_found(ev);
 		if (error == HELD_DECIDED)
 			hold_end(ev);

@@ -52,11 +52,12 @@ struct parks {
 	struct park at[PARKS];
 };
 
-/* A task's call that is restarted until its verdict is there, in one group. */
+/* A task's call that is restarted until its verdict is there, in one group; CALL_OF: in any. */
 struct call_key {
 	__u32 tid;
 	__u32 group;
 };
+#define CALL_OF (~0u - 1)
 
 struct call {
 	struct bpf_task_work work;
@@ -69,6 +70,12 @@ struct call {
 	__u32 rule;
 	__u32 generation;
 	__u32 ring;
+	/* CALL_OF: for which group, where, and with which address */
+	__u32 group;
+	__u16 to_port;
+	__u8 hook;
+	__u8 reserved;
+	__u8 to[16];
 };
 
 /* A SYN for a listener of a group; all of it is in the key, without holes. */
@@ -159,6 +166,15 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls __weak SEC(".maps");
+
+/* Until when a restarted call may come back, CLOCK_MONOTONIC: mostly past, and none is looked for.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} restarting __weak SEC(".maps");
 
 /* SYNs for listeners that are asked about. */
 struct {

@@ -11,7 +11,12 @@
 enum {
 	FLAG_NS = 200000, /* for the flag to be seen: an interrupt of this processor sets it */
 	LOOKS = 1 << 14,
+	TRIES = 64, /* each that is lost was another's that wanted about the same */
 };
+
+/* A call that takes longer to come back was stopped on its way: it is judged anew. */
+#define BACK_NS	   1000000000ull
+#define BACK_SHIFT 26 /* steps of 67 ms: few restarts write */
 
 /* Not the kernel's own tasks, which are in no system call: PF_IO_WORKER, PF_USER_WORKER,
  * PF_KTHREAD. */
@@ -83,6 +88,39 @@ static __always_inline struct call_key my_key(const struct task_struct *task)
 	return (struct call_key){.tid = task->pid, .group = knobs.slot};
 }
 
+/* Whether the operation is the one that waits. */
+static __always_inline int awaited(const struct call *c, const struct event *ev)
+{
+	return c->ticket && c->generation == knobs.generation && c->cookie == cookie_of(ev) &&
+	       c->rule == ev->by.id && same(&c->key, &ev->key) &&
+	       bpf_ktime_get_ns() < c->until_ns + BACK_NS;
+}
+
+static __always_inline int same_address(const struct call *c, const struct event *ev)
+{
+	const __u64 *a = (const __u64 *)c->to, *b = (const __u64 *)ev->to;
+
+	return a[0] == b[0] && a[1] == b[1] && c->to_port == ev->to_port;
+}
+
+int restarted_for_other(struct event *ev, __u64 cookie)
+{
+	struct call_key key = {.tid = (__u32)bpf_get_current_pid_tgid(), .group = CALL_OF};
+	const struct call *c = bpf_map_lookup_elem(&calls, &key);
+
+	if (!ev || !c || c->group == knobs.slot || c->generation != knobs.generation ||
+	    c->hook != ev->hook || c->cookie != cookie ||
+	    bpf_ktime_get_ns() >= c->until_ns + BACK_NS)
+		return 0;
+	/* A signal handler's call may be another's than the one that it interrupted. */
+	if (ev->hook > HOOK_ADDRESSED)
+		return same_address(c, ev);
+	__builtin_memcpy(ev->to, c->to, sizeof(ev->to));
+	ev->to_port = c->to_port;
+	ev->rewrite = ev->hook == HOOK_CONNECT6 || ev->hook == HOOK_SENDMSG6 ? 6 : 4;
+	return 1;
+}
+
 int restart_found(struct event *ev)
 {
 	struct call_key key = my_key(bpf_get_current_task_btf());
@@ -94,14 +132,15 @@ int restart_found(struct event *ev)
 	c = bpf_map_lookup_elem(&calls, &key);
 	if (!c)
 		return HELD_NOT;
-	if (c->ticket && c->generation == knobs.generation && c->cookie == cookie_of(ev) &&
-	    c->rule == ev->by.id && same(&c->key, &ev->key)) {
+	if (awaited(c, ev)) {
 		ev->ticket = c->ticket;
 		ev->slot = c->slot;
 		ev->deadline_ns = c->deadline_ns;
 		r = hold_on(ev);
 		if (r == HELD_STILL && bpf_ktime_get_ns() < c->until_ns)
 			return r;
+		bpf_map_delete_elem(&calls, &key);
+		key.group = CALL_OF;
 		bpf_map_delete_elem(&calls, &key);
 		if (r == HELD_DECIDED)
 			return r;
@@ -127,9 +166,25 @@ static long look(__u32 n, struct flagged *f)
 	return bpf_ktime_get_ns() >= f->end_ns;
 }
 
+/* Before the call goes back: who sees it again sees this.  Never lowered. */
+static __always_inline int announce(__u64 until_ns)
+{
+	__u64 end_ns = (((until_ns + BACK_NS) >> BACK_SHIFT) + 1) << BACK_SHIFT, before, *at;
+	__u32 zero = 0, i;
+
+	at = bpf_map_lookup_elem(&restarting, &zero);
+	for (i = 0; at && i < TRIES; i++) {
+		before = *(const volatile __u64 *)at;
+		if (before >= end_ns || __sync_val_compare_and_swap(at, before, end_ns) == before)
+			return 1;
+	}
+	return 0;
+}
+
 static __always_inline int remember(const struct event *ev, const struct call_key *key,
 				    __u32 cap_ns)
 {
+	struct call_key all = {.tid = key->tid, .group = CALL_OF};
 	struct call fresh = {
 		.ticket = ev->ticket,
 		.cookie = cookie_of(ev),
@@ -139,12 +194,18 @@ static __always_inline int remember(const struct event *ev, const struct call_ke
 		.generation = knobs.generation,
 		.ring = ev->by.ring,
 		.key = ev->key,
+		.group = knobs.slot,
+		.hook = ev->hook,
+		.to_port = ev->to_port,
 	};
 
+	__builtin_memcpy(fresh.to, ev->to, sizeof(fresh.to));
 	fresh.until_ns = bpf_ktime_get_ns() + cap_ns;
 	if (fresh.until_ns > ev->deadline_ns)
 		fresh.until_ns = ev->deadline_ns;
-	return bpf_map_update_elem(&calls, key, &fresh, BPF_ANY);
+	if (!announce(fresh.until_ns) || bpf_map_update_elem(&calls, key, &fresh, BPF_ANY))
+		return -1;
+	return bpf_map_update_elem(&calls, &all, &fresh, BPF_ANY);
 }
 
 int restart(struct event *ev, __u32 cap_ns)

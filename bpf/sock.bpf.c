@@ -29,14 +29,18 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 		return GO;
 	if (knobs.flags & ULSP_KNOB_SOCKET) {
 		struct event ev = {};
+		__u32 *what = (__u32 *)ev.to;
 
+		what[0] = ctx->family;
+		what[1] = ctx->type;
+		what[2] = ctx->protocol;
 		ev.key.op = ULSP_OP_SOCKET;
 		ev.key.family = ctx->family == AF_INET6 ? DEC_V6 : DEC_V4;
 		ev.key.proto = proto;
 		ev.ip_proto = ip_proto(ctx->protocol);
 		task_key(&ev);
 		judge_any(&ev);
-		if (enforce(ctx, &ev) == REFUSE)
+		if (!passes(ctx, &ev, HOOK_SOCKET) && enforce(ctx, &ev) == REFUSE)
 			return REFUSE;
 	}
 	if (!wants_owner(ctx, proto))
@@ -59,8 +63,10 @@ static __always_inline void ephemeral(struct event *ev)
 		verdict_allow(ev, ULSP_REASON_EPHEMERAL);
 }
 
+/* Whoever binds again gets another port: there is no question that goes on. */
 static __always_inline void who(struct bpf_sock *ctx, struct event *ev, __u8 family)
 {
+	ev->given_up = 1;
 	ev->key.op = ULSP_OP_BIND;
 	ev->key.family = family;
 	ev->key.proto = proto_class(ctx->type, ctx->protocol);
@@ -69,15 +75,12 @@ static __always_inline void who(struct bpf_sock *ctx, struct event *ev, __u8 fam
 	task_key(ev);
 }
 
-/* The socket's state if its bind waits to be judged. */
+/* The socket's state if its bind waits to be judged: by each group, so the next bind ends that. */
 static __always_inline struct sock_state *pending(struct bpf_sock *ctx)
 {
 	struct sock_state *s = bpf_sk_storage_get(&socks, ctx, NULL, 0);
 
-	if (!s || !s->bind_pending)
-		return NULL;
-	s->bind_pending = 0;
-	return s;
+	return s && s->bind_pending ? s : NULL;
 }
 
 SEC("cgroup/post_bind4")

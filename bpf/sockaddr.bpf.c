@@ -117,10 +117,31 @@ static __always_inline int unspecified_v6(struct event *ev, int mapped)
 	return 1;
 }
 
+/* The address as the call has it. */
+static __always_inline void own_v4(const struct bpf_sock_addr *ctx, struct event *ev)
+{
+	*(__u32 *)ev->to = ctx->user_ip4;
+	ev->to_port = bpf_ntohs((__be16)ctx->user_port);
+}
+
+static __always_inline void own_v6(const struct bpf_sock_addr *ctx, struct event *ev)
+{
+	__u32 *to = (__u32 *)ev->to;
+
+	to[0] = ctx->user_ip6[0];
+	to[1] = ctx->user_ip6[1];
+	to[2] = ctx->user_ip6[2];
+	to[3] = ctx->user_ip6[3];
+	ev->to_port = bpf_ntohs((__be16)ctx->user_port);
+}
+
+/* This group's ULSP may have chosen another, or that of a group within or around. */
+#define MAY_READDRESS (knobs.flags & ULSP_KNOB_HOLD || knobs.restart_flag)
+
 /* The address that the ULSP chose instead, where it did. */
 static __always_inline int readdress4(struct bpf_sock_addr *ctx, const struct event *ev, int ret)
 {
-	if (knobs.flags & ULSP_KNOB_HOLD && ret == GO && ev->rewrite) {
+	if (MAY_READDRESS && ret == GO && ev->rewrite) {
 		ctx->user_ip4 = *(const __u32 *)ev->to;
 		ctx->user_port = bpf_htons((__u16)ev->to_port);
 	}
@@ -131,7 +152,7 @@ static __always_inline int readdress6(struct bpf_sock_addr *ctx, const struct ev
 {
 	const __u32 *to = (const __u32 *)ev->to;
 
-	if (!(knobs.flags & ULSP_KNOB_HOLD) || ret != GO || !ev->rewrite)
+	if (!MAY_READDRESS || ret != GO || !ev->rewrite)
 		return ret;
 	ctx->user_port = bpf_htons((__u16)ev->to_port);
 	if (ev->rewrite == 4) { /* mapped it stays */
@@ -185,6 +206,9 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 
 	if (foreign(sk))
 		return GO;
+	own_v4(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_CONNECT4))
+		return readdress4(ctx, &ev, GO);
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -201,6 +225,9 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 
 	if (foreign(sk))
 		return GO;
+	own_v6(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_CONNECT6))
+		return readdress6(ctx, &ev, GO);
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -243,6 +270,9 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 
 	if (unaddressed(ctx) || connected_mapped(ctx, sk) || foreign(sk))
 		return GO;
+	own_v4(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_SENDMSG4))
+		return readdress4(ctx, &ev, GO);
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -264,6 +294,9 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 
 	if (unaddressed(ctx) || foreign(sk))
 		return GO;
+	own_v6(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_SENDMSG6))
+		return readdress6(ctx, &ev, GO);
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -329,6 +362,9 @@ int ulsp_bind4(struct bpf_sock_addr *ctx)
 
 	if (foreign(sk))
 		return GO;
+	own_v4(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_BIND4))
+		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	if (bind_later(sk, &ev, 0))
@@ -345,6 +381,9 @@ int ulsp_bind6(struct bpf_sock_addr *ctx)
 	__u8 only_v6;
 
 	if (foreign(sk))
+		return GO;
+	own_v6(ctx, &ev);
+	if (passes(ctx, &ev, HOOK_BIND6))
 		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
 	if (user_v6(ctx, &ev))

@@ -153,6 +153,7 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		{o->maps.parked, i->parked},
 		{o->maps.parking, i->parking},
 		{o->maps.calls, i->calls},
+		{o->maps.restarting, i->restarting},
 		{o->maps.arrivals, i->arrivals},
 		{o->maps.limits, i->limits},
 		{o->maps.limits_process, i->limits_process},
@@ -265,6 +266,11 @@ static int load_failed(struct instance *i, const char *group, int r, struct bpf_
 		       *where ? "; all of it in " : "", where);
 }
 
+bool image_holds(const struct pol_table *table)
+{
+	return knob_flags(table) & ULSP_KNOB_HOLD;
+}
+
 int image_load(struct instance *i, const struct image_spec *spec, struct image **ret, struct err *e)
 {
 	scoped(image_free) struct image *im = image_new(i, spec->group, spec->generation);
@@ -293,7 +299,7 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 		.needs = spec->table->needs,
 		.nrules = (__u32)spec->table->nrules,
 		.by_exec = spec->of != NULL,
-		.restart_flag = i->restart_flag,
+		.restart_flag = spec->restarts ? i->restart_flag : 0,
 	};
 	memcpy((void *)&o->rodata_knobs->knobs, &im->knobs, sizeof(im->knobs));
 	r = share_maps(o, i, im->table);

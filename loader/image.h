@@ -22,6 +22,7 @@ struct image_spec {
 	uint32_t generation;
 	const struct pol_table *table;
 	uint32_t log_rings; /* bit per ring that receives messages of `log` rules */
+	bool restarts;	    /* some group of the policy holds: calls may be restarted for it */
 	/* For members by executable: the group's image, whose counters it shares, and their map. */
 	const struct image *of;
 	int sk_exec;
@@ -38,6 +39,8 @@ int image_load(struct instance *i, const struct image_spec *spec, struct image *
 int image_adopt(struct instance *i, const char *group, uint32_t generation, struct image **ret,
 		struct err *e);
 void image_free(struct image **im); /* fds; pins stay */
+/* Whether a rule of the table holds operations. */
+bool image_holds(const struct pol_table *table);
 
 /* Attach to a cgroup directory; all hooks or none. */
 int image_attach(struct instance *i, struct image *im, int cgroup_fd, uint64_t cgroup_id,

@@ -188,9 +188,12 @@ int transaction_load_lsm(struct transaction *t)
 int transaction_load_images(struct transaction *t)
 {
 	const struct pol_policy *p = t->next->compiled->policy;
+	bool holds = false;
 	int r;
 
 	t->next->log_rings = supervisor_log_rings(t->d->supervisor, p);
+	for (size_t i = 0; i < t->next->n; i++)
+		holds |= image_holds(group_table(t->next, &t->next->groups[i]));
 	for (size_t i = 0; i < t->next->n; i++) {
 		struct group *g = &t->next->groups[i];
 		struct image_spec spec = {
@@ -199,6 +202,7 @@ int transaction_load_images(struct transaction *t)
 			.generation = t->next->generation,
 			.table = group_table(t->next, g),
 			.log_rings = t->next->log_rings,
+			.restarts = holds,
 		};
 
 		r = image_load(t->d->instance, &spec, &g->image, t->e);

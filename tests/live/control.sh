@@ -228,7 +228,7 @@ like "and it says why" 'status 3' "$(ctl ulsp show never)"
 sleep 1
 like "one is started again and again, less and less" '^[2-5]$' "$(ctl ulsp show again -j | json ulsp restarts)"
 is "backing off" backing-off "$(state again)"
-like "its output is in the log, by name" 'again: started by nobody again ring=3 page=4 cache=5' "$(cat ulspd.log)"
+like "its output is in the log, by name" 'again: started by nobody again page=3 cache=4 groups=5' "$(cat ulspd.log)"
 p1=$(ctl ulsp show kept -j | json ulsp pid)
 is "restart" 0 "$(ctl ulsp restart kept >/dev/null; echo $?)"
 other_pid() { local p; p=$(ctl ulsp show kept -j | json ulsp pid); [ "$p" != "$p1" ] && [ "$p" != 0 ]; }

@@ -22,14 +22,14 @@ cat >"$TMP/flooder" <<'E2'
 import ctypes, mmap, platform, struct, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 nr = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-page = mmap.mmap(4, 4096)
-ring = mmap.mmap(3, 2 * 4096, prot=mmap.PROT_READ, offset=4096)
-page[16:20] = (15).to_bytes(4, "little")  # scopes
+page = mmap.mmap(3, 4096)
+ring = mmap.mmap(10, 2 * 4096, prot=mmap.PROT_READ, offset=4096)
+page[8:12] = (15).to_bytes(4, "little")  # scopes
 key, value = ctypes.create_string_buffer(48), ctypes.create_string_buffer(16)
-attr = struct.pack("=IIQQQ", 5, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
+attr = struct.pack("=IIQQQ", 4, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
 done = False
 while True:
-    page[8:16] = time.monotonic_ns().to_bytes(8, "little")
+    page[64:72] = time.monotonic_ns().to_bytes(8, "little")
     time.sleep(0.1)
     if done or not int.from_bytes(ring[0:8], "little"):
         continue
