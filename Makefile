@@ -90,7 +90,7 @@ $(BUILD)/lib/pkgconfig/ulsp.pc: ulsp/ulsp.pc.in $(BUILD)/flags
 
 $(BIN)/ulspd: $(call objs,$(ulspd_SRC) $(loader_common_SRC)) $(LIBKERN) $(LIBPOLICY) $(LIBULSP)
 $(BIN)/ulspctl: $(call objs,$(ulspctl_SRC) $(loader_common_SRC)) $(LIBKERN) $(LIBPOLICY) $(LIBULSP)
-$(BIN)/ulspd $(BIN)/ulspctl: LIBS := -lbpf -lelf -lz -ljson-c -lsystemd
+$(BIN)/ulspd $(BIN)/ulspctl: LIBS := -lbpf -lelf -lz -ljson-c -lsystemd -lpthread
 $(BIN)/ulsp-log: $(call objs,$(ulsp-log_SRC)) $(LIBULSP)
 $(BIN)/ulsp-firewall: $(call objs,$(ulsp-firewall_SRC)) $(LIBULSP)
 $(BIN)/ulsp-log: LIBS := $(libulsp_LIBS) -lsystemd

@@ -175,7 +175,7 @@ static int open_parts(struct daemon *d, struct err *e)
 	if (!r)
 		r = supervisor_new(d->event, d->instance, &d->root, &d->supervisor, e);
 	if (!r)
-		r = parking_new(d->event, d->instance, &d->parking, e);
+		r = parking_new(d->instance, &d->parking, e);
 	if (!r)
 		d->supervisor->parking = d->parking;
 	if (!r)

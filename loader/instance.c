@@ -474,6 +474,8 @@ void instance_group_free(struct instance *i, uint32_t slot)
 	if (slot >= ULSP_MAX_GROUPS)
 		return;
 	rates_prune(i, slot, NULL);
+	/* first: who looks at it from another thread finds it gone */
+	__atomic_store_n(&i->group[slot].in_use, 0, __ATOMIC_RELEASE);
 	memset(&i->group[slot], 0, sizeof(i->group[slot]));
 }
 

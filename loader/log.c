@@ -68,7 +68,7 @@ int log_to_journal(void)
 {
 	if (access("/run/systemd/journal/socket", W_OK))
 		return -ENOENT;
-	out.sink = JOURNAL;
+	__atomic_store_n(&out.sink, JOURNAL, __ATOMIC_RELAXED); /* other threads log meanwhile */
 	return 0;
 }
 
@@ -95,7 +95,7 @@ void log_at(int level, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	switch (out.sink) {
+	switch (__atomic_load_n(&out.sink, __ATOMIC_RELAXED)) {
 	case JOURNAL:
 		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level, "ULSP_INSTANCE=%s",
 				out.instance, NULL);

@@ -3,7 +3,7 @@ include loader/kern.mk
 loader_common_SRC := loader/cgroups.c loader/compiled.c loader/control.c loader/control_path.c loader/diag_json.c \
 		     loader/explain.c loader/member_paths.c loader/reader.c
 ulspd_SRC := loader/by_exec.c loader/daemon.c loader/enforced.c loader/flows.c \
-	     loader/log.c loader/lsm.c loader/lsm_objects.c loader/lsm_sync.c loader/members.c \
+	     loader/log.c loader/loop_thread.c loader/lsm.c loader/lsm_objects.c loader/lsm_sync.c loader/members.c \
 	     loader/monitor.c loader/netns.c loader/parking.c loader/requests.c \
 	     loader/requests_flow.c loader/requests_group.c loader/requests_stats.c \
 	     loader/server.c loader/sockets.c loader/spawn.c loader/supervised.c \

@@ -17,6 +17,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "loop_thread.h"
 #include "netns.h"
 
 enum {
@@ -65,7 +66,7 @@ struct held {
 };
 
 struct parking {
-	sd_event *event;
+	struct loop_thread *thread; /* runs the handlers; its lock is for all of this */
 	struct instance *instance;
 	struct netns *netns;
 	struct ring_buffer *ring;
@@ -293,13 +294,16 @@ static bool is_void(const struct parking *p, const struct question *q)
 {
 	const struct ulsp_group *g = &p->instance->group[q->group];
 
-	return !g->in_use || (int32_t)(q->generation - g->generation) < 0;
+	return !__atomic_load_n(&g->in_use, __ATOMIC_ACQUIRE) ||
+	       (int32_t)(q->generation - __atomic_load_n(&g->generation, __ATOMIC_ACQUIRE)) < 0;
 }
 
 /* One that is being swapped in may be taken back. */
 static bool is_early(const struct parking *p, const struct question *q)
 {
-	return (int32_t)(q->generation - p->instance->group[q->group].generation) > 0;
+	const struct ulsp_group *g = &p->instance->group[q->group];
+
+	return (int32_t)(q->generation - __atomic_load_n(&g->generation, __ATOMIC_ACQUIRE)) > 0;
 }
 
 /* Looks at all its questions; may forget it. */
@@ -499,7 +503,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 
 /* ---- */
 
-int parking_poke_open(struct parking *p, uint8_t ring)
+static int open_poke(struct parking *p, uint8_t ring)
 {
 	struct lane *l = make_lane(p, ring);
 	int fds[2], r;
@@ -509,7 +513,7 @@ int parking_poke_open(struct parking *p, uint8_t ring)
 	l->pokes = sd_event_source_disable_unref(l->pokes);
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
-	r = sd_event_add_io(p->event, &l->pokes, fds[0], EPOLLIN, on_poke, p);
+	r = sd_event_add_io(loop_thread_event(p->thread), &l->pokes, fds[0], EPOLLIN, on_poke, p);
 	if (r >= 0)
 		r = sd_event_source_set_io_fd_own(l->pokes, true);
 	else
@@ -524,42 +528,58 @@ int parking_poke_open(struct parking *p, uint8_t ring)
 	return fds[1];
 }
 
+int parking_poke_open(struct parking *p, uint8_t ring)
+{
+	int fd;
+
+	loop_thread_enter(p->thread);
+	fd = open_poke(p, ring);
+	loop_thread_leave(p->thread);
+	return fd;
+}
+
 void parking_stats(struct parking *p, uint8_t ring, struct parking_stats *ret)
 {
-	const struct lane *l = lane_of(p, ring);
+	const struct lane *l;
 	uint64_t now = now_ns();
 
+	loop_thread_enter(p->thread);
+	l = lane_of(p, ring);
 	*ret = p->stats[ring];
 	for (uint32_t i = 0; l && i < ULSP_MAX_SLOTS; i++)
 		ret->slots += __atomic_load_n(&l->waits[i].until_ns, __ATOMIC_RELAXED) > now;
+	loop_thread_leave(p->thread);
 }
 
 static int open_parking(struct parking *p)
 {
+	sd_event *event;
 	int r;
 
-	r = netns_new(&p->netns);
+	r = loop_thread_new("ulspd-parking", &p->thread);
+	if (!r)
+		r = netns_new(&p->netns);
 	if (r)
 		return r;
+	event = loop_thread_event(p->thread);
 	p->ring = ring_buffer__new(p->instance->parked, on_parked, p, NULL);
 	if (!p->ring)
 		return -errno;
-	r = sd_event_add_io(p->event, &p->ring_source, ring_buffer__epoll_fd(p->ring), EPOLLIN,
+	r = sd_event_add_io(event, &p->ring_source, ring_buffer__epoll_fd(p->ring), EPOLLIN,
 			    on_ring, p);
 	if (r >= 0)
-		r = sd_event_add_time_relative(p->event, &p->timer, CLOCK_MONOTONIC, 0, 1000,
-					       on_timer, p);
-	return r < 0 ? r : 0;
+		r = sd_event_add_time_relative(event, &p->timer, CLOCK_MONOTONIC, 0, 1000, on_timer,
+					       p);
+	return r < 0 ? r : loop_thread_start(p->thread);
 }
 
-int parking_new(sd_event *event, struct instance *i, struct parking **ret, struct err *e)
+int parking_new(struct instance *i, struct parking **ret, struct err *e)
 {
 	struct parking *p = calloc(1, sizeof(*p));
 	int r;
 
 	if (!p)
 		return -ENOMEM;
-	p->event = event;
 	p->instance = i;
 	r = open_parking(p);
 	if (r) {
@@ -578,6 +598,8 @@ void parking_free(struct parking **pp)
 	*pp = NULL;
 	if (!p)
 		return;
+	if (p->thread)
+		loop_thread_stop(p->thread);
 	HASH_ITER (hh, p->all, h, next)
 		forget(p, h);
 	sd_event_source_disable_unref(p->ring_source);
@@ -591,5 +613,6 @@ void parking_free(struct parking **pp)
 		free(p->lanes[i]);
 	}
 	netns_free(&p->netns);
+	loop_thread_free(&p->thread);
 	free(p);
 }

@@ -6,13 +6,12 @@
  * The programs hand over each SYN that they hold back, by the instance's
  * `parked` ring.  A ULSP that answers one says so through a pipe; the verdict
  * itself is in its slot, and nothing but that counts.  Deadlines and fail modes
- * are kept here too.  Without the daemon, and after a reload, the kernel's own
+ * are kept here too, by a thread of their own: nothing that the daemon does
+ * makes them late.  Without the daemon, and after a reload, the kernel's own
  * next SYN, a second later or more, finds the verdict, the deadline or the rules.
  */
 #ifndef PARKING_H
 #define PARKING_H
-
-#include <systemd/sd-event.h>
 
 #include "instance.h"
 
@@ -29,7 +28,7 @@ struct parking_stats {
 	uint64_t failed; /* could not be sent; the kernel's next SYN decides */
 };
 
-int parking_new(sd_event *event, struct instance *i, struct parking **ret, struct err *e);
+int parking_new(struct instance *i, struct parking **ret, struct err *e);
 void parking_free(struct parking **p);
 
 /*

@@ -210,7 +210,8 @@ int daemon_adopt(struct daemon *d, struct err *e)
 		return r;
 	drop_strangers(d, en);
 	for (size_t i = 0; i < en->n; i++)
-		d->instance->group[en->groups[i].slot].generation = generation;
+		__atomic_store_n(&d->instance->group[en->groups[i].slot].generation, generation,
+				 __ATOMIC_RELEASE);
 	log_notice("adopted generation %u: %zu groups stay enforced", generation, en->n);
 	enforced_free(&d->now);
 	d->now = TAKE_PTR(en);

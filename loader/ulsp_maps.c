@@ -242,10 +242,11 @@ static int enter(struct instance *i, const char *dir, const struct ulsp_maps *m)
 
 	if (bpf_map_lookup_elem(i->rings, &slot, &id)) /* it was nobody's, or another's */
 		i->how[slot] = how;
+	/* Before slots their waits: the daemon looks a ring up by its slots. */
 	if (bpf_map_update_elem(i->pages, &slot, &m->page, BPF_ANY) ||
 	    bpf_map_update_elem(i->caches, &slot, &m->cache, BPF_ANY) ||
-	    bpf_map_update_elem(i->slots, &slot, &m->slots, BPF_ANY) ||
-	    bpf_map_update_elem(i->waits, &slot, &m->waits, BPF_ANY))
+	    bpf_map_update_elem(i->waits, &slot, &m->waits, BPF_ANY) ||
+	    bpf_map_update_elem(i->slots, &slot, &m->slots, BPF_ANY))
 		return -errno;
 	for (__u32 k = m->nrings; k-- > 0;) {
 		__u32 ring = ULSP_RING(slot, k);
