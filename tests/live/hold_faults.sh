@@ -1,12 +1,12 @@
 #!/bin/bash
-# Connections that are held while their ULSP, the daemon or the policy goes:
-# each ends as the rule says, by its cause, and none is lost.
+# Connections that are held while their ULSP, the daemon or the policy goes, or
+# the daemon is busy: each ends as the rule says, by its cause, and none is lost.
 . "$(dirname "$0")/lib.sh"
 
 ANSWERER=$BUILD/tests/answerer
 CLIENT=tests/live/hold_client.py
 export PYTHONDONTWRITEBYTECODE=1
-mkdir "$CG/h"
+mkdir "$CG/h" "$CG"/b{1..6}
 python3 $CLIENT serve "$TMP/heard" $(seq -f '127.0.0.1/%g' 7101 7130) >"$TMP/heard.log" 2>&1 &
 CHILDREN+=("$!")
 until_true 20 grep -q ready "$TMP/heard" || bail "no listeners"
@@ -21,12 +21,12 @@ rules='
 	ask small connect tcp to any port 7109 hold 10s down deny errno EBUSY'
 ulsps() {
 	cat <<E2
-ulsp oracle { exec "$ANSWERER" "7103=allow" "7104=deny:111" "7105=allow@30" "7110=allow@$MS" "0=nothing" user nobody restart always }
+ulsp oracle { exec "$ANSWERER" "7103=allow" "7104=deny:111" "7105=allow@30" "7110=allow@$MS" "7120=allow@400" "7121=deny:111@400" "7124=allow@20" "0=nothing" user nobody restart always }
 ulsp gone { exec "/bin/false" user nobody restart never }
 ulsp small { exec "$ANSWERER" "0=allow" user nobody ring 4K }
 E2
 }
-first() {
+first() { # MORE
 	policy <<E2
 $(ulsps)
 group g {
@@ -34,6 +34,9 @@ group g {
 	ask oracle connect tcp to any port 7110-7112 hold 60s
 	ask oracle connect tcp to any port 7113 hold ${MS}ms down allow
 	ask oracle connect tcp to any port 7114 hold ${MS}ms down deny
+	ask oracle connect tcp to any port { 7120, 7121, 7124 } hold 60s
+	ask oracle connect tcp to any port 7122 hold 500ms down deny errno EHOSTUNREACH
+	ask oracle connect tcp to any port 7123 hold 500ms down allow
 	default allow
 }
 group h {
@@ -42,16 +45,18 @@ group h {
 	ask oracle connect tcp to any port 7116 hold ${MS}ms down deny
 	default allow
 }
+${1:-}
 E2
-	load
 }
 start_daemon
-# Deadlines that a load doesn't miss: it takes a while, and the daemon does nothing else then.
+# Deadlines that come after a load, which takes a while.
 MS=1000
 first
+load
 MS=$(sed -nE 's/.* ([0-9]+)\.[0-9]+ ms$/\1/p' "$TMP/load.out")
 MS=$((MS * 2 + 1000))
 first
+load
 pid_of() { ctl ulsp list -j | python3 -c '
 import json, sys
 def walk(x):
@@ -128,6 +133,40 @@ is "ring full: the fail mode at once" "at once|EBUSY $((40 - waiting)) EINPROGRE
 like "for those that did not fit" '^[12][0-9]$' "$waiting"
 is "the others are all answered" "in the end|ok $waiting" "$(tail -1 "$TMP/flood")"
 is "ring full is counted" $((40 - waiting)) "$(reason ring-full)"
+
+# ---- the daemon is busy ----
+# A load of many groups.  It must last until what is held has ended, and that must be before the
+# kernel's own next SYN, 1 s after the first, which would find verdict and deadline as well.
+busy() {
+	ctl load "$TMP/policy.ulsp" >"$TMP/load.out" 2>&1 6>&- &
+	L=$!
+	sleep 0.1
+}
+loading() { kill -0 "$L" 2>/dev/null && echo yes || echo no; }
+first "$(for n in {1..6}; do echo "group b$n { members cgroup \"$ID/b$n\" ask oracle connect tcp to any port 7115 hold 60s default allow }"; done)"
+BEFORE=busy connects allow=127.0.0.1/7120 deny=127.0.0.1/7121 closed=127.0.0.1/7122 open=127.0.0.1/7123
+ended
+is "the daemon is still loading" yes "$(loading)"
+gave allow ok 390 900 "during a load: released at the verdict"
+gave deny ECONNREFUSED 390 900 "during a load: refused at the verdict"
+gave closed EHOSTUNREACH 490 900 "during a load: refused at the deadline"
+gave open ok 490 900 "during a load: released at the deadline"
+wait "$L" || bail "load failed: $(cat "$TMP/load.out")"
+# Answered after the restarts of the call, so parked: when was the answer, and when was the connection there?
+answers() { grep -c 'oracle: connect 127.0.0.1:7124 ' "$TMP/ulspd.log"; }
+n=$(answers)
+busy
+in_group python3 $CLIENT series 127.0.0.1 7124 10 >"$TMP/series"
+is "the daemon is still loading" yes "$(loading)"
+wait "$L" || bail "load failed: $(cat "$TMP/load.out")"
+until_true 5 test "$(answers)" -ge $((n + 10))
+grep 'oracle: connect 127.0.0.1:7124 ' "$TMP/ulspd.log" | sed 's/.* at //' | tail -10 >"$TMP/answers"
+late=$(paste -d' ' "$TMP/series" "$TMP/answers" | awk '$1 == "ok" { printf "%d\n", ($2 - $3) / 1000 }' | sort -n)
+echo "# us from a verdict to the connection, during a load: $(echo $late)"
+late=$(sed -n 5p <<<"$late")
+is "during a load: half of them within 20 ms of the verdict" yes "$([ -n "$late" ] && [ "$late" -lt 20000 ] && echo yes || echo "$late us")"
+first
+load
 
 # ---- the policy ----
 OUT=$TMP/out.h
