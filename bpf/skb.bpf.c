@@ -240,8 +240,11 @@ int ulsp_egress(struct __sk_buff *skb)
 	if (!(judged_socket(type, protocol) && plain(skb)) &&
 	    backstop(skb, sk, type, protocol) == REFUSE)
 		return REFUSE;
-	/* Last: what is held back goes out by the daemon, past this program. */
-	if (knobs.flags & ULSP_KNOB_HOLD && sk->state == TCP_SYN_SENT_STATE)
+	/*
+	 * Last: what is held back goes out by the daemon, past this program.  Also where no rule
+	 * holds: what an earlier policy held is judged by this one.
+	 */
+	if (sk->state == TCP_SYN_SENT_STATE)
 		return parked_syn(skb, sk);
 	return GO;
 }
