@@ -30,6 +30,7 @@ enum {
 	/* A ULSP's words are read so often at most; the rest is found by looking. */
 	POKE_BURST = 100,
 	POKE_INTERVAL_US = 10000,
+	AGAINS = 1000, /* SYNs that are asked for after a load, between two looks */
 };
 
 /* A ULSP's slots and who waits in each, as the programs see them. */
@@ -73,6 +74,7 @@ struct parking {
 	sd_event_source *ring_source, *timer;
 	struct lane *lanes[ULSP_MAX_RINGS];
 	struct held *all;
+	unsigned agains; /* since the last look at all */
 	struct parking_stats stats[ULSP_MAX_RINGS];
 };
 
@@ -289,7 +291,7 @@ static int verdict(const struct lane *l, const struct question *q, int *ret_erro
 	return 1;
 }
 
-/* Whether the policy that asked is still there: if not, the kernel's next SYN finds what is. */
+/* Whether the policy that asked is gone. */
 static bool is_void(const struct parking *p, const struct question *q)
 {
 	const struct ulsp_group *g = &p->instance->group[q->group];
@@ -306,6 +308,33 @@ static bool is_early(const struct parking *p, const struct question *q)
 	return (int32_t)(q->generation - __atomic_load_n(&g->generation, __ATOMIC_ACQUIRE)) > 0;
 }
 
+/*
+ * The policy in force is to judge it: by a SYN that comes from its own socket, or to its listener.
+ * Where that fails the kernel's own next one is judged.
+ */
+static void judge_again(struct parking *p, struct held *h)
+{
+	struct sockaddr_storage to;
+	struct syn again;
+	socklen_t bytes;
+	int r = -EMSGSIZE;
+
+	if (p->agains++ >= AGAINS)
+		return; /* at the next look */
+	if (h->in) {
+		r = send_syn(p, h);
+	} else if (h->syn.bytes) {
+		syn_again(&h->syn, &again);
+		syn_sender(&h->syn, &to, &bytes);
+		r = netns_send(p->netns, h->netns, (pid_t)h->tgid, &again, &to, bytes, h->mark,
+			       h->ifindex);
+	}
+	if (r)
+		log_debug("the connection of process %u is judged at its next SYN: %s", h->tgid,
+			  strerror(-r));
+	forget(p, h);
+}
+
 /* Looks at all its questions; may forget it. */
 static void look(struct parking *p, struct held *h, uint64_t now)
 {
@@ -317,9 +346,12 @@ static void look(struct parking *p, struct held *h, uint64_t now)
 		const struct lane *l = p->lanes[q->ring];
 
 		if (l->waits[q->slot].ticket != q->ticket ||
-		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE) ||
-		    is_void(p, q)) {
+		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE)) {
 			forget(p, h); /* the connection has come to its end */
+			return;
+		}
+		if (is_void(p, q)) {
+			judge_again(p, h);
 			return;
 		}
 		if (is_early(p, q))
@@ -491,6 +523,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 	for (uint32_t ring = 0; ring < ULSP_MAX_RINGS; ring++)
 		if (p->lanes[ring])
 			lane_of(p, ring);
+	p->agains = 0;
 	HASH_ITER (hh, p->all, h, next)
 		look(p, h, now);
 	open = netns_idle(p->netns, now / 1000 - IDLE_US);

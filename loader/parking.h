@@ -7,8 +7,9 @@
  * `parked` ring.  A ULSP that answers one says so through a pipe; the verdict
  * itself is in its slot, and nothing but that counts.  Deadlines and fail modes
  * are kept here too, by a thread of their own: nothing that the daemon does
- * makes them late.  Without the daemon, and after a reload, the kernel's own
- * next SYN, a second later or more, finds the verdict, the deadline or the rules.
+ * makes them late.  After a load the sockets are made to send their SYNs again,
+ * for the new rules.  Without the daemon the kernel's own next SYN, a second later
+ * or more, finds the verdict, the deadline or the rules.
  */
 #ifndef PARKING_H
 #define PARKING_H

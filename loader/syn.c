@@ -185,7 +185,7 @@ static void answer_ip(const struct syn *syn, uint8_t protocol, size_t payload, s
 	to->bytes = to->tcp + payload;
 }
 
-static void reset(const struct syn *syn, struct syn *to)
+static void reset(const struct syn *syn, uint32_t acked, struct syn *to)
 {
 	const struct tcphdr *was = (const void *)(syn->packet + syn->tcp);
 	struct tcphdr *tcp;
@@ -194,7 +194,7 @@ static void reset(const struct syn *syn, struct syn *to)
 	tcp = tcp_of(to);
 	tcp->source = was->dest;
 	tcp->dest = was->source;
-	tcp->ack_seq = htonl(ntohl(was->seq) + 1);
+	tcp->ack_seq = htonl(ntohl(was->seq) + acked);
 	tcp->doff = sizeof(*tcp) / 4;
 	tcp->rst = tcp->ack = 1;
 	syn_complete(to);
@@ -251,9 +251,19 @@ static void unreachable(const struct syn *syn, const struct refusal *how, struct
 void syn_refusal(const struct syn *syn, int error, struct syn *ret)
 {
 	if (error == ECONNREFUSED)
-		reset(syn, ret);
+		reset(syn, 1, ret);
 	else
 		unreachable(syn, refusal_for(syn->family, error), ret);
+}
+
+/*
+ * Linux 5.6 takes one that doesn't acknowledge the SYN for a late one of an earlier connection,
+ * drops it and sets the SYN's first retransmission to two jiffies from then
+ * (tcp_rcv_synsent_state_process()); before, it is dropped only.  As a reset nothing answers it.
+ */
+void syn_again(const struct syn *syn, struct syn *ret)
+{
+	reset(syn, 0, ret);
 }
 
 int syn_refusal_errno(int family, int error)

@@ -42,5 +42,10 @@ void syn_sender(const struct syn *syn, struct sockaddr_storage *ret, socklen_t *
 void syn_refusal(const struct syn *syn, int error, struct syn *ret);
 /* The errno that connect(2) gets by that. */
 int syn_refusal_errno(int family, int error);
+/*
+ * What makes the sender's kernel send its SYN again within some ms, if it did so only once so far:
+ * a reset that answers nothing it has sent.  To be sent to the sender.
+ */
+void syn_again(const struct syn *syn, struct syn *ret);
 
 #endif

@@ -172,7 +172,7 @@ static void resets(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct syn s = parsed(of[i].packet, of[i].bytes), r;
+		struct syn s = parsed(of[i].packet, of[i].bytes), r, again;
 
 		syn_refusal(&s, ECONNREFUSED, &r);
 		assert_int_equal(r.bytes, r.tcp + sizeof(struct tcphdr));
@@ -182,6 +182,12 @@ static void resets(void **state)
 		assert_int_equal(at16(&r, r.tcp), at16(&s, s.tcp + 2));
 		assert_int_equal(at16(&r, r.tcp + 2), at16(&s, s.tcp));
 		assert_int_equal(transport_ones(&r, IPPROTO_TCP), 0xffff);
+		/* the same, but of another connection */
+		syn_again(&s, &again);
+		assert_int_equal(at16(&again, r.tcp + 8), of[i].seq >> 16);
+		assert_int_equal(at16(&again, r.tcp + 10), of[i].seq & 0xffff);
+		assert_int_equal(at16(&again, r.tcp + 12), 0x5014);
+		assert_int_equal(transport_ones(&again, IPPROTO_TCP), 0xffff);
 	}
 }
 
