@@ -93,12 +93,14 @@ static struct ulsp *open_handle(struct consumer *c)
 {
 	struct ulsp_options o = {.size = sizeof(o), .handler = take_message, .ctx = c};
 	struct ulsp *u = NULL;
-	char text[128];
+	char text[160];
 	int r;
 
-	snprintf(text, sizeof(text), "ring=%d page=%d cache=%d groups=%d files=%d streams=%d",
-		 c->maps->ring, c->maps->page, c->maps->cache, c->instance->groups,
-		 c->instance->files, c->instance->streams);
+	/* Nobody asks, so nobody is told of an answer. */
+	snprintf(text, sizeof(text),
+		 "ring=%d page=%d cache=%d groups=%d files=%d streams=%d slots=%d poke=2",
+		 c->maps->rings[0], c->maps->page, c->maps->cache, c->instance->groups,
+		 c->instance->files, c->instance->streams, c->maps->slots);
 	setenv("ULSP_FDS", text, 1);
 	snprintf(text, sizeof(text), "%u", c->maps->slot);
 	setenv("ULSP_RING", text, 1);

@@ -175,7 +175,7 @@ void ulsp_ring(struct parser *p, const struct atom *size, const struct pol_loc *
 	p->ulsp.ring_bytes = bytes;
 }
 
-void ulsp_rings(struct parser *p, const struct atom *number, const struct pol_loc *loc)
+void ulsp_ring_count(struct parser *p, const struct atom *number, const struct pol_loc *loc)
 {
 	if (check_once(p, &p->rings_loc, loc, "rings"))
 		return;

@@ -162,7 +162,7 @@ ulsp_item:
 |	USER word { ulsp_user(p, &$word, &@word); }
 |	RESTART word { ulsp_restart(p, &$word, &@word); }
 |	RING size { ulsp_ring(p, &$size, &@size); }
-|	RINGS NUMBER { ulsp_rings(p, &$NUMBER, &@NUMBER); }
+|	RINGS NUMBER { ulsp_ring_count(p, &$NUMBER, &@NUMBER); }
 |	SPIN micros { ulsp_spin(p, &$micros, &@micros); }
 ;
 

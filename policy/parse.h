@@ -191,7 +191,7 @@ void ulsp_exec(struct parser *p, const struct text *word, const struct pol_loc *
 void ulsp_user(struct parser *p, const struct text *name, const struct pol_loc *loc);
 void ulsp_restart(struct parser *p, const struct text *word, const struct pol_loc *loc);
 void ulsp_ring(struct parser *p, const struct atom *size, const struct pol_loc *loc);
-void ulsp_rings(struct parser *p, const struct atom *number, const struct pol_loc *loc);
+void ulsp_ring_count(struct parser *p, const struct atom *number, const struct pol_loc *loc);
 void ulsp_spin(struct parser *p, const struct atom *us, const struct pol_loc *loc);
 void ulsp_end(struct parser *p);
 
