@@ -67,20 +67,6 @@ static __always_inline void put_addr(__u8 *to, const __u32 *words, __u8 family)
 	out[3] = bpf_htonl(words[3]);
 }
 
-/*
- * Which of a ULSP's rings gets the operation: always the same for a thread, so that what it does
- * stays in order.
- */
-static __always_inline __u32 share_of(const struct event *ev, __u32 ring)
-{
-	const struct ulsp_asking *how = bpf_map_lookup_elem(&asking, &ring);
-	__u32 n = how ? how->rings : 1;
-	__u32 of = ev->flags & ULSP_MSG_NO_TASK ? bpf_get_prandom_u32()
-						: (__u32)bpf_get_current_pid_tgid();
-
-	return n > 1 ? of % n % ULSP_RINGS_EACH : 0;
-}
-
 /* Rings that want this operation. */
 static __always_inline __u32 record_rings(const struct event *ev)
 {

@@ -105,7 +105,7 @@ static __always_inline int same_address(const struct call *c, const struct event
 
 int restarted_for_other(struct event *ev, __u64 cookie)
 {
-	struct call_key key = {.tid = (__u32)bpf_get_current_pid_tgid(), .group = CALL_OF};
+	struct call_key key = {.tid = bpf_get_current_task_btf()->pid, .group = CALL_OF};
 	const struct call *c = bpf_map_lookup_elem(&calls, &key);
 
 	if (!ev || !c || c->group == knobs.slot || c->generation != knobs.generation ||

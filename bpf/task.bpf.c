@@ -236,6 +236,17 @@ static __always_inline void put_owner(struct ulsp_msg *m, const struct event *ev
 	__builtin_memset(m->comm, 0, sizeof(m->comm));
 }
 
+int share_of(const struct event *ev, __u32 ring)
+{
+	const struct ulsp_asking *how = bpf_map_lookup_elem(&asking, &ring);
+	__u32 n = how ? how->rings : 1;
+
+	if (!ev || n <= 1)
+		return 0;
+	return (ev->flags & ULSP_MSG_NO_TASK ? bpf_get_prandom_u32() : (__u32)current_task()->pid) %
+	       n % ULSP_RINGS_EACH;
+}
+
 int record_to(const struct event *ev, const struct sock_state *owner, __u32 ring, __u32 flags)
 {
 	__u32 at = ULSP_STREAM(knobs.slot, ring);

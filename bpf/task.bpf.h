@@ -18,6 +18,11 @@ extern int task_process(struct ulsp_cache_key *key);
 /* The same for its rates. */
 extern int task_limit(struct limit_process_key *key);
 /*
+ * Which of a ULSP's rings gets the operation, from 0: always the same for a thread, so that what
+ * it does stays in order.
+ */
+extern int share_of(const struct event *ev, __u32 ring);
+/*
  * One message to one ring: 0, -ENOBUFS when the ring is full, -ENOENT when
  * nobody has this ring (nothing is lost then: nobody was to receive it).
  */
