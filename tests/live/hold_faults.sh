@@ -203,6 +203,7 @@ H=$C
 OUT=$TMP/out
 connects same=127.0.0.1/7110 denied=127.0.0.1/7111 allowed=127.0.0.1/7112 closing=127.0.0.1/7113 opening=127.0.0.1/7114
 ctl group detach h "$ID/h" >/dev/null || bail "no detach"
+down=$(reason ulsp-down)
 policy <<E2
 $(ulsps)
 group g {
@@ -215,8 +216,12 @@ group g {
 E2
 load
 ended
-gave same ok "$MS" $((MS * 4 + 4000)) "reload, same rule: asked again"
-is "twice in all" 2 "$(asked 7110)"
+if [ -n "${ULSP_VM:-}" ] && [ "$(reason ulsp-down)" -gt "$down" ]; then
+	skip "reload, same rule: asked again" "the guest is so slow that the ULSP counted as down"
+else
+	gave same ok "$MS" $((MS * 4 + 4000)) "reload, same rule: asked again"
+	is "twice in all" 2 "$(asked 7110)"
+fi
 gave denied ECONNREFUSED 150 $((MS * 3 + 3000)) "reload, now denied"
 gave allowed ok 150 $((MS * 3 + 3000)) "reload, the rule is gone"
 gave closing ENETUNREACH 150 $((MS * 3 + 3000)) "reload, now denied: the old fail mode lets nothing through"
