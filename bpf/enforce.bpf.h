@@ -58,13 +58,12 @@ static __always_inline int conclude(void *ctx, struct event *ev)
 	return REFUSE;
 }
 
-enum { RESTARTED_NS = 5000000 };
-
 /* The call is made again: then it returns what the program does. */
 static __always_inline int again(struct event *ev, __u32 cap_ns)
 {
 	if (!knobs.restart_flag || !restart(ev, cap_ns))
 		return 0;
+	restarted(ev, cap_ns);
 	set_retval(-ERESTARTNOINTR);
 	return 1;
 }
@@ -80,6 +79,8 @@ static __always_inline int wait_or_fail(void *ctx, struct event *ev)
 
 static __always_inline int enforce(void *ctx, struct event *ev)
 {
+	if (ev->verdict == ULSP_VERDICT_ALLOW && ev->told)
+		return GO;
 	if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
 		return GO;
 	if (settle_or_wait(ctx, ev, NULL, 0))

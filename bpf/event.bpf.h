@@ -32,7 +32,6 @@ enum hook {
 	HOOK_CONNECT6,
 	HOOK_SENDMSG4,
 	HOOK_SENDMSG6,
-	HOOK_ADDRESSED = HOOK_SENDMSG6, /* up to here a program can set the address */
 	HOOK_BIND4,
 	HOOK_BIND6,
 	HOOK_SOCKET,
@@ -65,9 +64,10 @@ struct event {
 	__u8 to[16];
 	__u16 to_port;
 	__u8 given_up : 1; /* the call is not restarted any more */
-	__u8 hook : 7; /* enum hook; `to` is the call's own address as long as nothing is chosen */
-	__u8 share;    /* which of the ULSP's rings is asked */
-	__u32 counted; /* the rule whose rate has counted it */
+	__u8 told : 1;	   /* it was, for another group: what is allowed was counted and told */
+	__u8 hook : 6;	   /* enum hook; `to` is the call's own address until another is chosen */
+	__u8 share;	   /* which of the ULSP's rings is asked */
+	__u32 counted;	   /* the rule whose rate has counted it */
 };
 
 #endif

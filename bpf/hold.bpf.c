@@ -121,7 +121,7 @@ static __always_inline int read_slot(struct event *ev, struct ulsp_slot *s, stru
 		verdict_allow(ev, ULSP_REASON_ANSWERED);
 		return HELD_DECIDED;
 	case ULSP_VERDICT_DENY:
-		if (error >= 0 || error < -4095)
+		if (!may_be_errno(error))
 			return HELD_STILL;
 		verdict_deny(ev, error, ULSP_REASON_ANSWERED);
 		return HELD_DECIDED;
@@ -262,6 +262,20 @@ static __always_inline const struct ulsp_reader *reader_of(__u32 ring, __u32 sha
 	return page ? &page->readers[share % ULSP_RINGS_EACH] : NULL;
 }
 
+/* As the rule says; what can't wait outside of its call, as long as that is restarted, or looks. */
+static __always_inline __u64 longest(const struct event *ev, const struct ulsp_asking *how,
+				     int busy)
+{
+	__u64 ns = (__u64)ev->wait_ms * NS_IN_MS, most = how->spin_ns * WAKE_UP;
+
+	if (ev->key.op == ULSP_OP_ACCEPT ||
+	    (ev->key.op == ULSP_OP_CONNECT && ev->ip_proto == IPPROTO_TCP))
+		return ns;
+	if (knobs.restart_flag && !busy)
+		most = RESTARTED_NS;
+	return ns < most ? ns : most;
+}
+
 int hold(struct event *ev, const struct sock_state *owner, int busy)
 {
 	const struct ulsp_reader *reader;
@@ -277,8 +291,12 @@ int hold(struct event *ev, const struct sock_state *owner, int busy)
 	reader = reader_of(ring, ev->share);
 	how = bpf_map_lookup_elem(&asking, &ring);
 	now = bpf_ktime_get_ns();
-	ev->deadline_ns = now + (__u64)ev->wait_ms * NS_IN_MS;
-	if (!reader || !how || take(ev, now)) {
+	if (!reader || !how) {
+		ask_failed(ev, ULSP_REASON_NO_SLOT);
+		return HELD_NOT;
+	}
+	ev->deadline_ns = now + longest(ev, how, busy);
+	if (take(ev, now)) {
 		ask_failed(ev, ULSP_REASON_NO_SLOT);
 		return HELD_NOT;
 	}

@@ -12,6 +12,12 @@
 
 #include "maps.bpf.h"
 
+/* Of a ULSP's denial: what the kernel keeps for itself (ERESTARTSYS to EIOCBQUEUED) is none. */
+static __always_inline int may_be_errno(__s16 error)
+{
+	return error < 0 && error >= -4095 && !(error <= -512 && error >= -530);
+}
+
 /* What hold() and answer() say. */
 enum held {
 	HELD_NOT = 0, /* no slot or message: the fail mode has decided */

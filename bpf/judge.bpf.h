@@ -119,7 +119,7 @@ static __always_inline int ask_cache(struct event *ev, void *cache,
 		return 1;
 	}
 	/* An unprivileged process wrote it: what is no verdict is void. */
-	if (verdict != ULSP_VERDICT_DENY || error >= 0 || error < -4095)
+	if (verdict != ULSP_VERDICT_DENY || !may_be_errno(error))
 		return 0;
 	verdict_deny(ev, error, ULSP_REASON_CACHED);
 	return 1;

@@ -52,12 +52,11 @@ struct parks {
 	struct park at[PARKS];
 };
 
-/* A task's call that is restarted until its verdict is there, in one group; CALL_OF: in any. */
+/* A task's call that is restarted until its verdict is there, in one group. */
 struct call_key {
 	__u32 tid;
 	__u32 group;
 };
-#define CALL_OF (~0u - 1)
 
 struct call {
 	struct bpf_task_work work;
@@ -70,12 +69,18 @@ struct call {
 	__u32 rule;
 	__u32 generation;
 	__u32 ring;
-	/* CALL_OF: for which group, where, and with which address */
+};
+
+/* By thread: for which group its call was restarted, where, and with which address. */
+struct restarted {
+	__u64 cookie;
+	__u64 until_ns;
 	__u32 group;
+	__u32 generation;
+	__u8 to[16];
 	__u16 to_port;
 	__u8 hook;
-	__u8 reserved;
-	__u8 to[16];
+	__u8 reserved[5];
 };
 
 /* A SYN for a listener of a group; all of it is in the key, without holes. */
@@ -166,6 +171,13 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct restarted);
+} restarteds __weak SEC(".maps");
 
 /* Until when a restarted call may come back, CLOCK_MONOTONIC: mostly past, and none is looked for.
  */

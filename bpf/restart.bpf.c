@@ -70,11 +70,16 @@ static __always_inline int schedule(struct task_struct *task, struct call *c)
 	return -1;
 }
 
+/* In all that is judged. */
 static __always_inline int same(const struct dec_key *a, const struct dec_key *b)
 {
-	return a->op == b->op && a->family == b->family && a->proto == b->proto &&
-	       a->port == b->port && a->addr[0] == b->addr[0] && a->addr[1] == b->addr[1] &&
-	       a->addr[2] == b->addr[2] && a->addr[3] == b->addr[3];
+	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
+	__u32 i, differs = 0;
+
+	_Static_assert(sizeof(*a) % sizeof(*x) == 0, "whole words");
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		differs |= x[i] ^ y[i];
+	return !differs;
 }
 
 /* A socket that is being made is another one each time. */
@@ -96,29 +101,41 @@ static __always_inline int awaited(const struct call *c, const struct event *ev)
 	       bpf_ktime_get_ns() < c->until_ns + BACK_NS;
 }
 
-static __always_inline int same_address(const struct call *c, const struct event *ev)
+static __always_inline int same_address(const struct restarted *r, const struct event *ev)
 {
-	const __u64 *a = (const __u64 *)c->to, *b = (const __u64 *)ev->to;
+	const __u64 *a = (const __u64 *)r->to, *b = (const __u64 *)ev->to;
 
-	return a[0] == b[0] && a[1] == b[1] && c->to_port == ev->to_port;
+	return a[0] == b[0] && a[1] == b[1] && r->to_port == ev->to_port;
 }
 
-int restarted_for_other(struct event *ev, __u64 cookie)
+int restarted_for_other(const struct event *ev, __u64 cookie)
 {
-	struct call_key key = {.tid = bpf_get_current_task_btf()->pid, .group = CALL_OF};
-	const struct call *c = bpf_map_lookup_elem(&calls, &key);
+	__u32 tid = bpf_get_current_task_btf()->pid;
+	const struct restarted *r = bpf_map_lookup_elem(&restarteds, &tid);
 
-	if (!ev || !c || c->group == knobs.slot || c->generation != knobs.generation ||
-	    c->hook != ev->hook || c->cookie != cookie ||
-	    bpf_ktime_get_ns() >= c->until_ns + BACK_NS)
+	if (!ev || !r)
 		return 0;
-	/* A signal handler's call may be another's than the one that it interrupted. */
-	if (ev->hook > HOOK_ADDRESSED)
-		return same_address(c, ev);
-	__builtin_memcpy(ev->to, c->to, sizeof(ev->to));
-	ev->to_port = c->to_port;
-	ev->rewrite = ev->hook == HOOK_CONNECT6 || ev->hook == HOOK_SENDMSG6 ? 6 : 4;
-	return 1;
+	if (r->group == knobs.slot) {
+		bpf_map_delete_elem(&restarteds, &tid);
+		return 0;
+	}
+	return r->generation == knobs.generation && r->hook == ev->hook && r->cookie == cookie &&
+	       same_address(r, ev) && bpf_ktime_get_ns() < r->until_ns + BACK_NS;
+}
+
+int restarted(const struct event *ev, __u32 cap_ns)
+{
+	__u32 tid = bpf_get_current_task_btf()->pid;
+	struct restarted r = {.group = knobs.slot, .generation = knobs.generation};
+
+	if (!ev)
+		return 0;
+	r.cookie = cookie_of(ev);
+	r.until_ns = bpf_ktime_get_ns() + cap_ns;
+	r.hook = ev->hook;
+	r.to_port = ev->to_port;
+	__builtin_memcpy(r.to, ev->to, sizeof(r.to));
+	return bpf_map_update_elem(&restarteds, &tid, &r, BPF_ANY);
 }
 
 int restart_found(struct event *ev)
@@ -139,8 +156,6 @@ int restart_found(struct event *ev)
 		r = hold_on(ev);
 		if (r == HELD_STILL && bpf_ktime_get_ns() < c->until_ns)
 			return r;
-		bpf_map_delete_elem(&calls, &key);
-		key.group = CALL_OF;
 		bpf_map_delete_elem(&calls, &key);
 		if (r == HELD_DECIDED)
 			return r;
@@ -184,7 +199,6 @@ static __always_inline int announce(__u64 until_ns)
 static __always_inline int remember(const struct event *ev, const struct call_key *key,
 				    __u32 cap_ns)
 {
-	struct call_key all = {.tid = key->tid, .group = CALL_OF};
 	struct call fresh = {
 		.ticket = ev->ticket,
 		.cookie = cookie_of(ev),
@@ -194,18 +208,14 @@ static __always_inline int remember(const struct event *ev, const struct call_ke
 		.generation = knobs.generation,
 		.ring = ev->by.ring,
 		.key = ev->key,
-		.group = knobs.slot,
-		.hook = ev->hook,
-		.to_port = ev->to_port,
 	};
 
-	__builtin_memcpy(fresh.to, ev->to, sizeof(fresh.to));
 	fresh.until_ns = bpf_ktime_get_ns() + cap_ns;
 	if (fresh.until_ns > ev->deadline_ns)
 		fresh.until_ns = ev->deadline_ns;
-	if (!announce(fresh.until_ns) || bpf_map_update_elem(&calls, key, &fresh, BPF_ANY))
+	if (!announce(fresh.until_ns))
 		return -1;
-	return bpf_map_update_elem(&calls, &all, &fresh, BPF_ANY);
+	return bpf_map_update_elem(&calls, key, &fresh, BPF_ANY);
 }
 
 int restart(struct event *ev, __u32 cap_ns)

@@ -26,12 +26,17 @@ extern int restart_found(struct event *ev);
  */
 extern int restart(struct event *ev, __u32 cap_ns);
 
+/* The longest that all waiting of one call takes. */
+enum { RESTARTED_NS = 5000000 };
+
 /*
  * Groups within each other: all programs run again in a call that is restarted for one of them.
- * Those before it let the call pass without judging it twice, and give it the address that it had
- * when the group saw it; those after it haven't seen it yet and don't now.
+ * Those after it leave the call alone, which comes back.  Those before it judge it as it is now,
+ * and don't count and tell once more what their rules allow.  Who restarted it takes the note of
+ * that back first, so nobody else ever takes it for theirs.
  */
-extern int restarted_for_other(struct event *ev, __u64 cookie);
+extern int restarted(const struct event *ev, __u32 cap_ns);
+extern int restarted_for_other(const struct event *ev, __u64 cookie);
 
 static __always_inline int may_be_restarted(void)
 {
@@ -44,15 +49,16 @@ static __always_inline int may_be_restarted(void)
 	return until_ns && bpf_ktime_get_coarse_ns() < *(const volatile __u64 *)until_ns;
 }
 
-/* At a hook's start.  1: the call passes. */
-static __always_inline int passes(void *ctx, struct event *ev, enum hook hook)
+/* At a hook's start, with the call's own address in `to`.  1: another group restarts it. */
+static __always_inline int comes_back(void *ctx, struct event *ev, enum hook hook)
 {
 	ev->hook = hook;
 	if (!may_be_restarted())
 		return 0;
 	if (bpf_get_retval() == -ERESTARTNOINTR)
 		return 1;
-	return restarted_for_other(ev, hook == HOOK_SOCKET ? 0 : bpf_get_socket_cookie(ctx));
+	ev->told = restarted_for_other(ev, hook == HOOK_SOCKET ? 0 : bpf_get_socket_cookie(ctx));
+	return 0;
 }
 
 #endif

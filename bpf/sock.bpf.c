@@ -40,7 +40,7 @@ int ulsp_sock_create(struct bpf_sock *ctx)
 		ev.ip_proto = ip_proto(ctx->protocol);
 		task_key(&ev);
 		judge_any(&ev);
-		if (!passes(ctx, &ev, HOOK_SOCKET) && enforce(ctx, &ev) == REFUSE)
+		if (!comes_back(ctx, &ev, HOOK_SOCKET) && enforce(ctx, &ev) == REFUSE)
 			return REFUSE;
 	}
 	if (!wants_owner(ctx, proto))
@@ -75,7 +75,7 @@ static __always_inline void who(struct bpf_sock *ctx, struct event *ev, __u8 fam
 	task_key(ev);
 }
 
-/* The socket's state if its bind waits to be judged: by each group, so the next bind ends that. */
+/* The socket's state if its bind waits to be judged: by each group. */
 static __always_inline struct sock_state *pending(struct bpf_sock *ctx)
 {
 	struct sock_state *s = bpf_sk_storage_get(&socks, ctx, NULL, 0);

@@ -135,13 +135,10 @@ static __always_inline void own_v6(const struct bpf_sock_addr *ctx, struct event
 	ev->to_port = bpf_ntohs((__be16)ctx->user_port);
 }
 
-/* This group's ULSP may have chosen another, or that of a group within or around. */
-#define MAY_READDRESS (knobs.flags & ULSP_KNOB_HOLD || knobs.restart_flag)
-
 /* The address that the ULSP chose instead, where it did. */
 static __always_inline int readdress4(struct bpf_sock_addr *ctx, const struct event *ev, int ret)
 {
-	if (MAY_READDRESS && ret == GO && ev->rewrite) {
+	if (knobs.flags & ULSP_KNOB_HOLD && ret == GO && ev->rewrite) {
 		ctx->user_ip4 = *(const __u32 *)ev->to;
 		ctx->user_port = bpf_htons((__u16)ev->to_port);
 	}
@@ -152,7 +149,7 @@ static __always_inline int readdress6(struct bpf_sock_addr *ctx, const struct ev
 {
 	const __u32 *to = (const __u32 *)ev->to;
 
-	if (!MAY_READDRESS || ret != GO || !ev->rewrite)
+	if (!(knobs.flags & ULSP_KNOB_HOLD) || ret != GO || !ev->rewrite)
 		return ret;
 	ctx->user_port = bpf_htons((__u16)ev->to_port);
 	if (ev->rewrite == 4) { /* mapped it stays */
@@ -176,6 +173,8 @@ enum { UNPARKED_NS = 300000 };
 static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf_sock *sk,
 					   struct event *ev)
 {
+	if (ev->told && ev->verdict == ULSP_VERDICT_ALLOW)
+		return GO;
 	if (knobs.flags & ULSP_KNOB_HOLD) {
 		int has_syn = parkable(ctx, sk);
 
@@ -207,8 +206,8 @@ int ulsp_connect4(struct bpf_sock_addr *ctx)
 	if (foreign(sk))
 		return GO;
 	own_v4(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_CONNECT4))
-		return readdress4(ctx, &ev, GO);
+	if (comes_back(ctx, &ev, HOOK_CONNECT4))
+		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -226,8 +225,8 @@ int ulsp_connect6(struct bpf_sock_addr *ctx)
 	if (foreign(sk))
 		return GO;
 	own_v6(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_CONNECT6))
-		return readdress6(ctx, &ev, GO);
+	if (comes_back(ctx, &ev, HOOK_CONNECT6))
+		return GO;
 	who(ctx, &ev, ULSP_OP_CONNECT, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -271,8 +270,8 @@ int ulsp_sendmsg4(struct bpf_sock_addr *ctx)
 	if (unaddressed(ctx) || connected_mapped(ctx, sk) || foreign(sk))
 		return GO;
 	own_v4(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_SENDMSG4))
-		return readdress4(ctx, &ev, GO);
+	if (comes_back(ctx, &ev, HOOK_SENDMSG4))
+		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
 	local_v4(sk, &ev);
@@ -295,8 +294,8 @@ int ulsp_sendmsg6(struct bpf_sock_addr *ctx)
 	if (unaddressed(ctx) || foreign(sk))
 		return GO;
 	own_v6(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_SENDMSG6))
-		return readdress6(ctx, &ev, GO);
+	if (comes_back(ctx, &ev, HOOK_SENDMSG6))
+		return GO;
 	who(ctx, &ev, ULSP_OP_SENDTO, DEC_V6);
 	mapped = user_v6(ctx, &ev);
 	local_v6(sk, &ev);
@@ -349,7 +348,9 @@ static __always_inline int bind_later(struct bpf_sock *sk, const struct event *e
 			count_reason(ULSP_REASON_NO_STATE);
 		return 0;
 	}
-	s->bind_pending = zero;
+	/* For good: another thread's bind of the socket must not take this one's judgement away. */
+	if (zero)
+		s->bind_pending = 1;
 	s->v6only = only_v6;
 	return zero;
 }
@@ -363,7 +364,7 @@ int ulsp_bind4(struct bpf_sock_addr *ctx)
 	if (foreign(sk))
 		return GO;
 	own_v4(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_BIND4))
+	if (comes_back(ctx, &ev, HOOK_BIND4))
 		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V4);
 	addr_v4(ev.key.addr, ctx->user_ip4);
@@ -383,7 +384,7 @@ int ulsp_bind6(struct bpf_sock_addr *ctx)
 	if (foreign(sk))
 		return GO;
 	own_v6(ctx, &ev);
-	if (passes(ctx, &ev, HOOK_BIND6))
+	if (comes_back(ctx, &ev, HOOK_BIND6))
 		return GO;
 	who(ctx, &ev, ULSP_OP_BIND, DEC_V6);
 	if (user_v6(ctx, &ev))

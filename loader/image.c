@@ -153,6 +153,7 @@ static int share_maps(struct ulsp_bpf *o, struct instance *i, int table)
 		{o->maps.parked, i->parked},
 		{o->maps.parking, i->parking},
 		{o->maps.calls, i->calls},
+		{o->maps.restarteds, i->restarteds},
 		{o->maps.restarting, i->restarting},
 		{o->maps.arrivals, i->arrivals},
 		{o->maps.limits, i->limits},

@@ -43,6 +43,7 @@ static const struct shared_map {
 	{"asking", offsetof(struct instance, asking)},
 	{"parked", offsetof(struct instance, parked)},
 	{"calls", offsetof(struct instance, calls)},
+	{"restarteds", offsetof(struct instance, restarteds)},
 	{"restarting", offsetof(struct instance, restarting)},
 	{"arrivals", offsetof(struct instance, arrivals)},
 	{"parking", offsetof(struct instance, parking)},

@@ -4,7 +4,7 @@
  * share, and the loaded policy's text.
  *
  *   BPFFS/ulsp/NAME/meta rings pages caches groups files streams gcount carried socks policy
- *   BPFFS/ulsp/NAME/slots waits asking parked parking calls restarting arrivals
+ *   BPFFS/ulsp/NAME/slots waits asking parked parking calls restarteds restarting arrivals
  *   BPFFS/ulsp/NAME/limits limits_process
  *   BPFFS/ulsp/NAME/monitor
  *   BPFFS/ulsp/NAME/ulsp/ULSP/{ring,ring_1...,page,cache,slots,waits}
@@ -37,7 +37,7 @@ struct instance {
 	char *pin_dir; /* BPFFS/ulsp/NAME */
 	int lock_fd;   /* flock on the run directory's lock: one daemon an instance */
 	int meta, rings, pages, caches, groups, files, streams, gcount, carried, socks, slots,
-		waits, asking, parked, parking, calls, restarting, arrivals, limits,
+		waits, asking, parked, parking, calls, restarteds, restarting, arrivals, limits,
 		limits_process;	       /* map fds */
 	int monitor;		       /* ring 0 */
 	struct ulsp_group *group;      /* mmapped, ULSP_MAX_GROUPS, writable */

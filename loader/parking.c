@@ -123,10 +123,20 @@ static struct lane *make_lane(struct parking *p, uint32_t ring)
 
 static void forget(struct parking *p, struct held *h);
 
+/* Its slot may be another's by now: `at` doesn't name it then. */
+static bool waits_for(const struct held *h, uint32_t ring)
+{
+	for (unsigned i = 0; i < h->n; i++)
+		if (h->questions[i].ring == ring)
+			return true;
+	return false;
+}
+
 /* NULL: no ULSP has that ring.  Whoever waits for one that had it is forgotten. */
 static struct lane *lane_of(struct parking *p, uint32_t ring)
 {
 	struct lane *l = make_lane(p, ring);
+	struct held *h, *next;
 	__u32 id = 0, unused;
 
 	if (!l)
@@ -136,9 +146,9 @@ static struct lane *lane_of(struct parking *p, uint32_t ring)
 	if (id && l->id == id)
 		return l;
 	if (l->id) { /* another ULSP's */
-		for (size_t i = 0; i < ULSP_MAX_SLOTS; i++)
-			if (l->at[i])
-				forget(p, l->at[i]);
+		HASH_ITER (hh, p->all, h, next)
+			if (waits_for(h, ring))
+				forget(p, h);
 		p->stats[ring] = (struct parking_stats){.waiting = p->stats[ring].waiting};
 	}
 	unmap(l);
@@ -345,7 +355,7 @@ static void look(struct parking *p, struct held *h, uint64_t now)
 		struct question *q = &h->questions[i];
 		const struct lane *l = p->lanes[q->ring];
 
-		if (l->waits[q->slot].ticket != q->ticket ||
+		if (!l->waits || l->waits[q->slot].ticket != q->ticket ||
 		    !__atomic_load_n(&l->waits[q->slot].until_ns, __ATOMIC_ACQUIRE)) {
 			forget(p, h); /* the connection has come to its end */
 			return;

@@ -5,7 +5,7 @@
 tests_UNIT :=
 tests_UNIT_SCRIPTS := model threads
 tests_LIVE :=
-tests_TOOLS := try answerer slow liar uring
+tests_TOOLS := try answerer slow detour liar uring
 tests_VM_LONG := hold hold_sockets hold_faults hold_nested rings isolated_loads isolated_servers isolated_software \
 	test_lsm_lives test_lsm_races test_decide_bpf test_kern_life test_kern_packets test_kern_messages \
 	test_kern_limit test_ulsp_kernel test_ulsp_programs

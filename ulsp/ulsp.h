@@ -168,12 +168,12 @@ struct ulsp_cache {
 /*
  * Answers who waits for it (ulsp_deadline_ns() != 0), and keeps the verdict for operations like it.
  * cache NULL: this flow, as long as the rule lets it.  -EINVAL: error is not a
- * negative errno, the message asks nothing, it has no process to cover, or ULSP_COVER_ONCE and
- * nobody waits.  -ETIMEDOUT: ULSP_COVER_ONCE, and the deadline is over: the rule's fail mode has
- * decided.  -EALREADY: ULSP_COVER_ONCE, and it was answered before.  (Any other cover is kept all
- * the same, for the next try.)
- * -ESTALE: the policy has been reloaded since; the verdict would be void.
- * -ENOTCONN: after ulsp_close().  -E2BIG, -ENOMEM, -EBUSY: the kernel's cache did not take it.
+ * negative errno that a process may see (-512 to -530 are the kernel's own), the message asks
+ * nothing, it has no process to cover, or ULSP_COVER_ONCE and nobody waits.  -ETIMEDOUT:
+ * ULSP_COVER_ONCE, and the deadline is over: the rule's fail mode has decided.  -EALREADY:
+ * ULSP_COVER_ONCE, and it was answered before.  (Any other cover is kept all the same, for the next
+ * try.) -ESTALE: the policy has been reloaded since; the verdict would be void. -ENOTCONN: after
+ * ulsp_close().  -E2BIG, -ENOMEM, -EBUSY: the kernel's cache did not take it.
  */
 int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache);
 int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache);

@@ -178,7 +178,7 @@ int ulsp_allow(struct ulsp_message *m, const struct ulsp_cache *cache)
 
 int ulsp_deny(struct ulsp_message *m, int error, const struct ulsp_cache *cache)
 {
-	if (error >= 0 || error < -4095)
+	if (error >= 0 || error < -4095 || (error <= -512 && error >= -530))
 		return -EINVAL;
 	return give(m, ULSP_VERDICT_DENY, error, cache);
 }
