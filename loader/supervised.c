@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "clock.h"
 #include "log.h"
@@ -141,6 +142,14 @@ uint64_t supervised_heartbeat_age_ms(const struct supervised *p)
 	if (!beat || beat > now + ULSP_HEARTBEAT_NS)
 		return UINT64_MAX;
 	return now > beat ? (now - beat) / 1000000 : 0;
+}
+
+bool supervised_has_ended(const struct supervised *p)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	return p->pid > 0 && !waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       info.si_pid;
 }
 
 const char *supervised_state(const struct supervised *p)

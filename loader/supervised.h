@@ -63,6 +63,8 @@ void supervised_restart(struct supervised *p);
 int supervised_refit(struct supervised *p, struct err *e);
 /* A cache of its own for a new program: what runs until then decides nothing any more. */
 int supervised_renew(struct supervised *p, struct err *e);
+/* Its process has ended, which the event loop will hear of. */
+bool supervised_has_ended(const struct supervised *p);
 /* "starting", "running", "silent", "backing-off", "stopped". */
 const char *supervised_state(const struct supervised *p);
 /* UINT64_MAX: none, or one from the future. */

@@ -225,14 +225,17 @@ static void wait_for_heartbeats(struct transaction *t)
 
 		if (!t->ulsp_new[i] || !p->ulsps[i].asked)
 			continue;
-		for (int waited = 0; waited < HEARTBEAT_WAIT_MS; waited++) {
+		for (int waited = 0; waited < HEARTBEAT_WAIT_MS && !supervised_has_ended(s);
+		     waited++) {
 			if (supervised_heartbeat_age_ms(s) != UINT64_MAX)
 				break;
 			clock_nap_ms(1);
 		}
 		if (supervised_heartbeat_age_ms(s) == UINT64_MAX)
-			log_warning("ulsp %s: no heartbeat yet, its rules' fail mode applies",
-				    s->name);
+			pol_diag_add(&t->next->compiled->diags, POL_WARNING, &p->ulsps[i].loc,
+				     "ulsp %s %s: its rules' fail mode applies", s->name,
+				     supervised_has_ended(s) ? "has ended at once, see its log"
+							     : "has no heartbeat yet");
 	}
 }
 

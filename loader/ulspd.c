@@ -144,6 +144,7 @@ static int block_signals(void)
 
 static int detach(int *ret_ready_fd)
 {
+	scoped(scope_close) int null = -1;
 	int fds[2];
 	char ok = 0;
 	pid_t pid;
@@ -159,6 +160,10 @@ static int detach(int *ret_ready_fd)
 	}
 	close(fds[0]);
 	setsid();
+	/* ULSPs have our standard output, and start before we are ready. */
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null >= 0)
+		dup2(null, STDOUT_FILENO);
 	*ret_ready_fd = fds[1];
 	return 0;
 }

@@ -21,6 +21,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* What waits for less is over before anybody has read the question. */
+#define PEOPLE_NS 250000000ull
+
 /* ---- verdicts ---- */
 
 static bool is_held(const struct ulsp_message *m)
@@ -38,8 +41,14 @@ int asking_give(struct ulsp_message *m, const struct fw_verdict *v)
 		cache.cover = ULSP_COVER_FLOW;
 		cache.ttl_ms = RULES_ONCE_MS;
 	}
-	if (is_held(m) && (v->once || (of_process && !ulsp_tgid(m))))
-		cache.cover = ULSP_COVER_ONCE;
+	if (is_held(m) && (v->once || (of_process && !ulsp_tgid(m)))) {
+		struct ulsp_cache once = {.size = sizeof(once), .cover = ULSP_COVER_ONCE};
+		int r = v->allow ? ulsp_allow(m, &once) : ulsp_deny(m, v->error, &once);
+
+		if (r != -ETIMEDOUT)
+			return r;
+		/* It waits no longer: for its retry. */
+	}
 	return v->allow ? ulsp_allow(m, &cache) : ulsp_deny(m, v->error, &cache);
 }
 
@@ -194,7 +203,10 @@ static int decide(struct asking *a, struct question *q, const struct prompt_answ
 		if (!r)
 			break;
 		snprintf(why, PROMPT_WHY_BYTES, "not saved, it holds until a restart: %s",
-			 r == -ENOENT	? "no --decisions file"
+			 r == -ENOENT
+				 ? a->decisions.path
+					   ? "the directory of the --decisions file is not there"
+					   : "no --decisions file"
 			 : r == -EINVAL ? "no rule can say it, or the decisions file is wrong"
 					: strerror(-r));
 		/* fall through */
@@ -377,7 +389,7 @@ static enum asking_by ask(struct asking *a, const struct ulsp_message *m, const 
 			  struct fw_verdict *v)
 {
 	uint64_t now = now_ns(), deadline = ulsp_deadline_ns(m);
-	bool held = deadline > now;
+	bool held = deadline > now + PEOPLE_NS;
 	struct question *question;
 	int r;
 

@@ -106,10 +106,10 @@ is "and the others have theirs" "firewall plain" "$(cd "$CG2/ulsp/$ID/ulsp.d" &&
 cat >"$TMP/liar" <<'E2'
 #!/usr/bin/python3
 import mmap, signal
-page = mmap.mmap(4, 4096)
-page[8:16] = b"\xff" * 7 + b"\x7f"  # the heartbeat
-page[20:24] = (1).to_bytes(4, "little")
-page[24:56] = b"\xff" * 32
+page = mmap.mmap(3, 4096)
+page[12:16] = (1).to_bytes(4, "little")
+page[64:72] = b"\xff" * 7 + b"\x7f"  # the heartbeat
+page[88:120] = b"\xff" * 32  # the counters
 signal.pause()
 E2
 chmod 755 "$TMP/liar"
