@@ -102,8 +102,8 @@ not_running() { [ -z "$(pid_of gone)" ]; }
 until_true 5 not_running
 connects deny=127.0.0.1/7106 allow=127.0.0.1/7107 hold=127.0.0.1/7108
 ended
-gave deny EACCES 0 200 "down deny: at once, with the rule's errno"
-gave allow ok 0 200 "down allow: at once"
+gave deny EACCES 0 400 "down deny: at once, with the rule's errno"
+gave allow ok 0 400 "down allow: at once"
 gave hold EHOSTUNREACH 480 950 "down hold: for that time"
 is "down is counted as ulsp-down" 2 "$(reason ulsp-down)"
 is "and what was waited for as timeout" 1 "$(reason timeout)"
