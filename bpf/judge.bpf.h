@@ -8,6 +8,7 @@
 #ifndef JUDGE_BPF_H
 #define JUDGE_BPF_H
 
+#include "cached.h"
 #include "hold.bpf.h"
 #include "limit.bpf.h"
 #include "record.bpf.h"
@@ -99,29 +100,69 @@ static __always_inline void ask_failed(struct event *ev, __u8 reason)
 		verdict_deny(ev, ev->error, reason);
 }
 
-/* One lookup in the cache; 1: it decided. */
-static __always_inline int ask_cache(struct event *ev, void *cache,
-				     const struct ulsp_cache_key *key)
+/*
+ * On x86 loads stay in order; elsewhere an atomic that returns a value keeps them so, at the
+ * price of taking the cache line.
+ */
+static __always_inline __u64 load_state(struct ulsp_cache_entry *entry)
 {
-	const struct ulsp_cache_entry *entry = bpf_map_lookup_elem(cache, key);
-	__u8 verdict;
-	__s16 error;
+#ifdef __TARGET_ARCH_x86
+	return *(const volatile __u64 *)&entry->state;
+#else
+	return __sync_fetch_and_add(&entry->state, 0);
+#endif
+}
 
-	if (!entry || entry->generation != knobs.generation)
+/* Whether the entry is the key's; then its state and when it expires, of one moment. */
+static __always_inline int read_entry(struct ulsp_cache_entry *entry,
+				      const struct ulsp_cache_key *key, __u64 *state,
+				      __u64 *expires_ns)
+{
+	*state = load_state(entry);
+	if (ULSP_CACHE_GENERATION(*state) != knobs.generation ||
+	    ulsp_cache_differs(entry->key.words, key->words))
 		return 0;
-	verdict = entry->verdict;
-	error = entry->error;
-	/* The tick's clock (5.11) is late by its length at most, and takes no time. */
-	if (entry->expires_ns <= bpf_ktime_get_coarse_ns())
+	*expires_ns = *(const volatile __u64 *)&entry->expires_ns;
+	return load_state(entry) == *state;
+}
+
+/*
+ * One lookup in the cache; 1: it decided.  An unprivileged process wrote it: what is no verdict is
+ * void.  `at` has the place for the lookup: the stack has none to spare.
+ */
+static __always_inline int ask_cache(struct event *ev, void *cache,
+				     const struct ulsp_cache_key *key, __u32 *at)
+{
+	struct ulsp_cache_entry *entry;
+	__u64 state, expires_ns, now;
+	struct ulsp_cache_set *set;
+	__u32 way;
+	int error;
+
+	*at = ulsp_cache_set_of(key);
+	set = bpf_map_lookup_elem(cache, at);
+	if (!set)
 		return 0;
-	if (verdict == ULSP_VERDICT_ALLOW) {
-		verdict_allow(ev, ULSP_REASON_CACHED);
-		return 1;
+#pragma unroll
+	for (way = 0; way < ULSP_CACHE_WAYS; way++) {
+		entry = &set->ways[way];
+		if (read_entry(entry, key, &state, &expires_ns))
+			goto found;
 	}
-	/* An unprivileged process wrote it: what is no verdict is void. */
-	if (verdict != ULSP_VERDICT_DENY || !may_be_errno(error))
+	return 0;
+found:
+	/* The tick's clock (5.11) is late by its length at most, and takes no time. */
+	now = bpf_ktime_get_coarse_ns();
+	error = ULSP_CACHE_ERROR(state);
+	if (expires_ns <= now || !ulsp_cache_is_verdict(error))
 		return 0;
-	verdict_deny(ev, error, ULSP_REASON_CACHED);
+	/* For who looks for an entry to replace: rarely, so that readers don't write. */
+	if (now - *(const volatile __u64 *)&entry->used_ns >= ULSP_CACHE_USED_NS)
+		*(volatile __u64 *)&entry->used_ns = now;
+	if (error)
+		verdict_deny(ev, error, ULSP_REASON_CACHED);
+	else
+		verdict_allow(ev, ULSP_REASON_CACHED);
 	return 1;
 }
 
@@ -140,9 +181,12 @@ static __always_inline int ask_process(const struct event *ev, const struct sock
 	return 1;
 }
 
-/* Those that the page names are looked up; the narrowest verdict counts. */
-static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *page, void *cache,
-				      const struct sock_state *owner)
+/*
+ * What the ULSP said before, as long as it is good: it outlives the ULSP.  Scopes that its page
+ * names are looked up; the narrowest verdict counts.  1: it decided.  No page: no such ULSP.
+ */
+static __always_inline int ask_cached(struct event *ev, const struct sock_state *owner,
+				      const struct ulsp_page **ret_page)
 {
 	struct ulsp_cache_key key = {
 		.group = knobs.slot,
@@ -153,21 +197,28 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 		.port = ev->key.port,
 		.scope = ULSP_SCOPE_PROCESS_FLOW,
 	};
-	__u32 scopes = page->scopes;
+	__u32 at = ev->by.ring, scopes;
+	void *page = bpf_map_lookup_elem(&pages, &at);
+	void *cache = bpf_map_lookup_elem(&caches, &at);
 
+	at = 0;
+	*ret_page = page ? bpf_map_lookup_elem(page, &at) : NULL;
+	if (!*ret_page || !cache)
+		return 0;
+	scopes = (*ret_page)->scopes;
 	put_addr(key.addr, ev->key.addr, ev->key.family);
 	if (scopes & 1 << ULSP_SCOPE_PROCESS_FLOW && ask_process(ev, owner, &key)) {
-		if (ask_cache(ev, cache, &key))
+		if (ask_cache(ev, cache, &key, &at))
 			return 1;
 		key.tgid = 0;
 		key.start_ns = 0;
 	}
 	key.scope = ULSP_SCOPE_FLOW;
-	if (scopes & 1 << ULSP_SCOPE_FLOW && ask_cache(ev, cache, &key))
+	if (scopes & 1 << ULSP_SCOPE_FLOW && ask_cache(ev, cache, &key, &at))
 		return 1;
 	key.port = 0;
 	key.scope = ULSP_SCOPE_DESTINATION;
-	if (scopes & 1 << ULSP_SCOPE_DESTINATION && ask_cache(ev, cache, &key))
+	if (scopes & 1 << ULSP_SCOPE_DESTINATION && ask_cache(ev, cache, &key, &at))
 		return 1;
 	if (!(scopes & 1 << ULSP_SCOPE_PROCESS))
 		return 0;
@@ -176,7 +227,7 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
 	key.proto = 0;
 	__builtin_memset(key.addr, 0, sizeof(key.addr));
 	key.scope = ULSP_SCOPE_PROCESS;
-	return ask_process(ev, owner, &key) && ask_cache(ev, cache, &key);
+	return ask_process(ev, owner, &key) && ask_cache(ev, cache, &key, &at);
 }
 
 /*
@@ -185,26 +236,18 @@ static __always_inline int ask_cached(struct event *ev, const struct ulsp_page *
  */
 GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 {
-	const struct ulsp_page *page = NULL;
-	void *outer, *cache;
+	const struct ulsp_page *page;
 	__u64 heartbeat_ns, now;
-	__u32 ring, zero = 0;
 
 	if (!ev)
 		return 0;
-	ring = ev->by.ring;
-	outer = bpf_map_lookup_elem(&pages, &ring);
-	if (outer)
-		page = bpf_map_lookup_elem(outer, &zero);
+	if (ask_cached(ev, owner, &page))
+		return 0;
 	if (!page) { /* no such ULSP: the fail mode decides */
 		ask_failed(ev, ULSP_REASON_ULSP_DOWN);
 		return 0;
 	}
-	/* Verdicts outlive the ULSP: they are good until they expire. */
-	cache = bpf_map_lookup_elem(&caches, &ring);
-	if (cache && ask_cached(ev, page, cache, owner))
-		return 0;
-	ev->share = share_of(ev, ring);
+	ev->share = share_of(ev, ev->by.ring);
 	heartbeat_ns = page->readers[ev->share % ULSP_RINGS_EACH].heartbeat_ns;
 	now = bpf_ktime_get_ns();
 	ev->wait_ms = ev->by.hold_ms;

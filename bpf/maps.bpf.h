@@ -122,10 +122,11 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__array(
 		values, struct {
-			__uint(type, BPF_MAP_TYPE_LRU_HASH);
-			__uint(max_entries, 1);
-			__uint(key_size, sizeof(struct ulsp_cache_key));
-			__uint(value_size, sizeof(struct ulsp_cache_entry));
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, ULSP_CACHE_SETS);
+			__uint(map_flags, BPF_F_MMAPABLE);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct ulsp_cache_set));
 		});
 } caches __weak SEC(".maps");
 

@@ -138,28 +138,42 @@ enum ulsp_scope {
 };
 
 /* Key of a verdict in a ULSP's cache; fields that the scope leaves out are zero. */
+enum { ULSP_CACHE_KEY_WORDS = 5 };
 struct ulsp_cache_key {
-	__u32 group;
-	__u32 rule;
-	__u8 op;
-	__u8 proto;
-	__u8 family;
-	__u8 scope;
-	__u16 port;
-	__u16 reserved;
-	__u8 addr[16];
-	__u64 start_ns;
-	__u32 tgid;
-	__u32 reserved2;
+	union {
+		struct {
+			__u32 rule;
+			__u16 group;
+			__u16 port;
+			__u8 op;
+			__u8 proto;
+			__u8 family;
+			__u8 scope;
+			__u32 tgid;
+			__u8 addr[16];
+			__u64 start_ns;
+		};
+		__u64 words[ULSP_CACHE_KEY_WORDS];
+	};
 };
 
+/*
+ * A verdict, in a cache line: the ULSP writes it, programs read it meanwhile (cached.h).
+ * What has another generation than the deciding program's, or no verdict, is void.
+ */
 struct ulsp_cache_entry {
+	__u64 state;	  /* ULSP_CACHE_STATE(): what it says, and how often it was written */
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0 never matches */
-	__u32 generation; /* void unless it is the deciding program's */
-	__u8 verdict;	  /* ULSP_VERDICT_ALLOW or _DENY; anything else is void */
-	__u8 reserved;
-	__s16 error; /* negative errno of a denial, -4095..-1 */
+	__u64 used_ns;	  /* when it decided last, to ULSP_CACHE_USED_NS, or was written */
+	struct ulsp_cache_key key;
 };
+
+/* A key's verdict is in the set that ulsp_cache_set_of() says, and in no other. */
+enum { ULSP_CACHE_WAYS = 4, ULSP_CACHE_SET_BITS = 14, ULSP_CACHE_SETS = 1 << ULSP_CACHE_SET_BITS };
+struct ulsp_cache_set {
+	struct ulsp_cache_entry ways[ULSP_CACHE_WAYS];
+};
+#define ULSP_CACHE_USED_NS 1000000000ull
 
 /*
  * A verdict slot: one cache line that the asked ULSP writes and the waiting
@@ -322,8 +336,10 @@ ULSP_AT(ulsp_msg, pid, 96);
 ULSP_AT(ulsp_msg, comm, 112);
 ULSP_AT(ulsp_msg, slot, 128);
 ULSP_AT(ulsp_msg, start_ns, 136);
-ULSP_SIZE(ulsp_cache_key, 48);
-ULSP_SIZE(ulsp_cache_entry, 16);
+ULSP_SIZE(ulsp_cache_key, 40);
+ULSP_AT(ulsp_cache_key, addr, 16);
+ULSP_SIZE(ulsp_cache_entry, 64);
+ULSP_SIZE(ulsp_cache_set, 256);
 ULSP_AT(ulsp_msg, ticket, 152);
 ULSP_SIZE(ulsp_slot, 64);
 ULSP_AT(ulsp_slot, addr, 24);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cached.h"
 #include "decide.h"
 
 static const char *const state_words[FLOW_STATES] = {
@@ -115,7 +116,7 @@ static bool is_zero(const uint8_t *bytes, size_t n)
 /* What the scope leaves out is zero, and what it has is something: as programs build a key. */
 static bool is_key(const struct ulsp_cache_key *k)
 {
-	if (k->scope >= ULSP_SCOPE_COUNT || k->op >= ULSP_OP_COUNT || k->reserved || k->reserved2)
+	if (k->scope >= ULSP_SCOPE_COUNT || k->op >= ULSP_OP_COUNT)
 		return false;
 	if (flow_of_process(k->scope) ? !k->tgid || !k->start_ns : k->tgid || k->start_ns)
 		return false;
@@ -128,28 +129,21 @@ static bool is_key(const struct ulsp_cache_key *k)
 	return k->family == 6 || (k->family == 4 && is_zero(k->addr + 4, sizeof(k->addr) - 4));
 }
 
-static bool is_verdict(const struct ulsp_cache_entry *e)
-{
-	return e->verdict == ULSP_VERDICT_ALLOW ||
-	       (e->verdict == ULSP_VERDICT_DENY && e->error < 0 && e->error >= -4095);
-}
-
-enum flow_state flow_state(const struct ulsp_cache_key *key, const struct ulsp_cache_entry *entry,
-			   const struct flow_facts *f)
+enum flow_state flow_state(const struct ulsp_cached *v, const struct flow_facts *f)
 {
 	uint32_t record;
 
-	if (!is_key(key))
+	if (!is_key(&v->key) || ulsp_cache_set_of(&v->key) != f->set)
 		return FLOW_NO_KEY;
 	if (!f->rules)
 		return FLOW_NO_GROUP;
-	if (entry->generation != f->generation)
+	if (v->generation != f->generation)
 		return FLOW_GENERATION;
-	if (!flow_rules_find(f->rules, key->rule, &record))
+	if (!flow_rules_find(f->rules, v->key.rule, &record))
 		return FLOW_NO_RULE;
-	if (!is_verdict(entry))
+	if (!ulsp_cache_is_verdict(v->error))
 		return FLOW_NO_VERDICT;
-	if (!(f->scopes & 1u << key->scope))
+	if (!(f->scopes & 1u << v->key.scope))
 		return FLOW_NO_SCOPE;
-	return entry->expires_ns <= f->now_ns ? FLOW_EXPIRED : FLOW_LIVE;
+	return v->expires_ns <= f->now_ns ? FLOW_EXPIRED : FLOW_LIVE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Verdicts in a ULSP's cache: what a key and an entry say, and whether programs
- * would take them.  An unprivileged process wrote both: any bytes may come.
+ * Verdicts in a ULSP's cache: what an entry says, and whether programs
+ * would take them.  An unprivileged process wrote it: any bytes may come.
  *
  * The conditions are those of ask_cached() in bpf/judge.bpf.h.  No I/O here.
  */
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cache.h"
 #include "policy.h"
 
 /* Whether a verdict counts, and what keeps it from that. */
@@ -41,14 +42,14 @@ void flow_rules_fini(struct flow_rules *r);
 /* The lowest record with that id; false: none. */
 bool flow_rules_find(const struct flow_rules *r, uint32_t id, uint32_t *ret_record);
 
-/* What the state depends on, beside the key and the entry. */
+/* What the state depends on, beside the entry. */
 struct flow_facts {
+	uint32_t set;			/* of the cache, in which the entry is */
 	const struct flow_rules *rules; /* NULL: the key's group is not enforced */
 	uint32_t generation;		/* of the group */
 	uint32_t scopes;		/* of the ULSP's page */
 	uint64_t now_ns;		/* CLOCK_MONOTONIC */
 };
-enum flow_state flow_state(const struct ulsp_cache_key *key, const struct ulsp_cache_entry *entry,
-			   const struct flow_facts *f);
+enum flow_state flow_state(const struct ulsp_cached *v, const struct flow_facts *f);
 
 #endif

@@ -80,6 +80,7 @@ struct ulsp_maps {
 	int rings[ULSP_RINGS_EACH];
 	int page, cache, slots, waits;
 	struct ulsp_page *mapped;
+	struct ulsp_cache_set *sets; /* the cache */
 };
 int instance_ulsp_maps(struct instance *i, const char *ulsp, struct ulsp_shape shape,
 		       struct ulsp_maps *ret, struct err *e);

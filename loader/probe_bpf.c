@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "cleanup.h"
+#include "limit.h"
 #include "ulsp_abi.h"
 
 #define INSN(c, d, s, o, i)                                                                        \
@@ -232,8 +233,9 @@ int probe_lru_array(struct probe_why *why)
 {
 	scoped(scope_close) int inner = -1, outer = -1;
 
-	inner = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "ulsp_probe", sizeof(struct ulsp_cache_key),
-			       sizeof(struct ulsp_cache_entry), 64, NULL);
+	inner = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "ulsp_probe",
+			       sizeof(struct limit_process_key), sizeof(struct limit_buckets), 64,
+			       NULL);
 	return array_of(inner, why, &outer);
 }
 

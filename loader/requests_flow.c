@@ -7,7 +7,6 @@
 #include "requests.h"
 
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +25,13 @@ enum { PAGE_ENTRIES = 256 };
 struct page {
 	struct supervised *ulsp; /* whose cache it is; NULL: there are no more */
 	uint32_t n;
-	bool more;	 /* in this cache */
-	uint32_t bucket; /* from which it goes on then */
-	struct ulsp_cache_key keys[PAGE_ENTRIES];
-	struct ulsp_cache_entry entries[PAGE_ENTRIES];
+	uint32_t next; /* set of this cache from which it goes on; ULSP_CACHE_SETS: none */
+	struct found {
+		struct ulsp_cached v;
+		uint32_t set;
+		struct ulsp_cache_entry *entry; /* of the cache */
+		uint64_t state;
+	} found[PAGE_ENTRIES];
 };
 
 /* What entries are judged by; rules are looked up when a group's first entry comes. */
@@ -66,31 +68,34 @@ static size_t next_ring(const struct daemon *d, size_t ring, const struct superv
 	return ring;
 }
 
-/* A place is the ring and, below it, the bucket of its cache. */
+static void read_set(struct ulsp_cache_set *sets, uint32_t at, struct page *page)
+{
+	for (int way = 0; way < ULSP_CACHE_WAYS; way++) {
+		struct found *f = &page->found[page->n];
+
+		f->set = at;
+		f->entry = &sets[at].ways[way];
+		page->n += ulsp_cache_read(f->entry, &f->v, &f->state);
+	}
+}
+
+/* A place is the ring and, below it, the set of its cache. */
 static int read_page(const struct request *r, const struct supervised *only, struct page *page)
 {
 	int64_t after = control_int(r->in, "after", 0);
 	size_t ring = after < 0 ? ULSP_MAX_RINGS : (size_t)(after >> 32);
-	uint32_t bucket = (uint32_t)after;
-	int result;
 
 	if (ring >= ULSP_MAX_RINGS)
 		return err_set(r->e, -EINVAL, "after: no such place");
-	page->n = 0;
-	page->more = false;
 	ring = next_ring(r->d, ring, only);
-	if (ring != (size_t)(after >> 32))
-		bucket = 0;
+	page->n = 0;
+	page->next = ring == (size_t)(after >> 32) ? (uint32_t)after : 0;
 	page->ulsp = ring < ULSP_MAX_RINGS ? ulsp_of_ring(r->d, ring) : NULL;
 	if (!page->ulsp)
 		return 0;
-	page->n = PAGE_ENTRIES;
-	result = bpf_map_lookup_batch(page->ulsp->maps.cache, bucket ? &bucket : NULL,
-				      &page->bucket, page->keys, page->entries, &page->n, NULL);
-	page->more = !result;
-	if (result && result != -ENOENT)
-		return err_set(r->e, result, "ulsp %s: reading its cache: %s", page->ulsp->name,
-			       strerror(-result));
+	for (; page->next < ULSP_CACHE_SETS && page->n + ULSP_CACHE_WAYS <= PAGE_ENTRIES;
+	     page->next++)
+		read_set(page->ulsp->maps.sets, page->next, page);
 	return 0;
 }
 
@@ -98,14 +103,14 @@ static int read_page(const struct request *r, const struct supervised *only, str
 static void add_next(const struct request *r, const struct supervised *only,
 		     const struct page *page)
 {
+	bool more = page->next < ULSP_CACHE_SETS;
 	uint64_t ring;
 
 	if (!page->ulsp)
 		return;
-	ring = page->more ? page->ulsp->maps.slot
-			  : next_ring(r->d, page->ulsp->maps.slot + 1ul, only);
+	ring = more ? page->ulsp->maps.slot : next_ring(r->d, page->ulsp->maps.slot + 1ul, only);
 	if (ring < ULSP_MAX_RINGS)
-		add_int(r->answer, "next", ring << 32 | (page->more ? page->bucket : 0));
+		add_int(r->answer, "next", ring << 32 | (more ? page->next : 0));
 }
 
 /* ---- what entries are judged by ---- */
@@ -147,10 +152,11 @@ static const struct group *group_of(const struct view *v, const struct ulsp_cach
 
 static int state_of(struct view *v, size_t at, enum flow_state *ret)
 {
-	const struct ulsp_cache_key *key = &v->page->keys[at];
+	const struct found *f = &v->page->found[at];
 	const struct supervised *p = v->page->ulsp;
-	const struct group *g = group_of(v, key);
+	const struct group *g = group_of(v, &f->v.key);
 	struct flow_facts facts = {
+		.set = f->set,
 		.scopes = p->maps.mapped ? p->maps.mapped->scopes : 0,
 		.now_ns = v->now_ns,
 	};
@@ -166,7 +172,7 @@ static int state_of(struct view *v, size_t at, enum flow_state *ret)
 		facts.rules = &v->rules[g->slot];
 		facts.generation = v->d->instance->group[g->slot].generation;
 	}
-	*ret = flow_state(key, &v->page->entries[at], &facts);
+	*ret = flow_state(&f->v, &facts);
 	return 0;
 }
 
@@ -198,22 +204,22 @@ static void add_key(struct json_object *o, const struct ulsp_cache_key *key)
 
 static struct json_object *flow_json(const struct view *v, size_t at, enum flow_state state)
 {
-	const struct ulsp_cache_key *key = &v->page->keys[at];
-	const struct ulsp_cache_entry *entry = &v->page->entries[at];
-	const struct group *g = group_of(v, key);
+	const struct ulsp_cached *said = &v->page->found[at].v;
+	const struct group *g = group_of(v, &said->key);
 	struct json_object *o = json_object_new_object();
 	scoped(scope_free) char *place = NULL;
-	uint64_t left = entry->expires_ns > v->now_ns ? entry->expires_ns - v->now_ns : 0;
+	uint64_t left = said->expires_ns > v->now_ns ? said->expires_ns - v->now_ns : 0;
 	char error[16];
 	uint32_t record;
 
-	if (g && flow_rules_find(&v->rules[g->slot], key->rule, &record))
+	if (g && flow_rules_find(&v->rules[g->slot], said->key.rule, &record))
 		place = explain_place(v->d->now->compiled, g->policy, record);
 	add_or_null(o, "group", g ? g->policy->name : NULL);
 	add_string(o, "ulsp", v->page->ulsp->name);
-	add_key(o, key);
-	add_string(o, "verdict", ulsp_verdict_word(entry->verdict));
-	add_or_null(o, "errno", entry->error ? ulsp_errno_word(entry->error, error) : NULL);
+	add_key(o, &said->key);
+	add_string(o, "verdict",
+		   ulsp_verdict_word(said->error ? ULSP_VERDICT_DENY : ULSP_VERDICT_ALLOW));
+	add_or_null(o, "errno", said->error ? ulsp_errno_word(said->error, error) : NULL);
 	add_int(o, "left_ms", left / 1000000);
 	add_or_null(o, "rule", place);
 	add_or_null(o, "void", flow_state_word(state));
@@ -270,7 +276,7 @@ int request_flow_list(const struct request *r)
 	for (size_t i = 0; i < page->n; i++) {
 		enum flow_state state;
 
-		if (g && page->keys[i].group != g->slot)
+		if (g && page->found[i].v.key.group != g->slot)
 			continue;
 		result = state_of(v, i, &state);
 		if (result)
@@ -280,16 +286,6 @@ int request_flow_list(const struct request *r)
 	}
 	add_next(r, only, page);
 	return 0;
-}
-
-/* Removed, or gone by itself since the page was read. */
-static int drop(const struct request *r, const struct page *page, size_t at, bool *ret_removed)
-{
-	*ret_removed = !bpf_map_delete_elem(page->ulsp->maps.cache, &page->keys[at]);
-	if (*ret_removed || errno == ENOENT)
-		return 0;
-	return err_set(r->e, -errno, "ulsp %s: its cache can't be written: %m (restart it)",
-		       page->ulsp->name);
 }
 
 int request_flow_flush(const struct request *r)
@@ -311,16 +307,14 @@ int request_flow_flush(const struct request *r)
 			   only ? only->name : "");
 	for (size_t i = 0; i < page->n; i++) {
 		enum flow_state state;
-		bool removed;
 
-		if (g && page->keys[i].group != g->slot)
+		if (g && page->found[i].v.key.group != g->slot)
 			continue;
 		result = state_of(v, i, &state);
-		if (!result)
-			result = drop(r, page, i, &removed);
 		if (result)
 			return result;
-		if (removed)
+		/* Else it is gone by itself since the page was read. */
+		if (ulsp_cache_void(page->found[i].entry, page->found[i].state))
 			*(state == FLOW_LIVE ? &live : &voided) += 1;
 	}
 	add_int(r->answer, "flushed", live);

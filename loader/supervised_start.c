@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
@@ -154,6 +155,7 @@ int supervised_start(struct supervised *p, struct err *e)
 	if (r)
 		return r;
 	supervised_clear_readers(p);
+	ulsp_cache_release(p->maps.sets);
 	if (p->renewed)
 		supervised_clear_counters(p);
 	r = start_process(p, e);

@@ -11,14 +11,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cache.h"
 #include "cleanup.h"
 #include "pins.h"
 #include "policy.h"
 
-enum {
-	RING_BYTES_DEFAULT = 1 << 20,
-	CACHE_ENTRIES = 1 << 16, /* flows with a verdict; the least used goes first */
-};
+enum { RING_BYTES_DEFAULT = 1 << 20 };
 
 static __u32 map_id(int fd)
 {
@@ -133,6 +131,8 @@ static void fini(struct ulsp_maps *m)
 {
 	if (m->mapped)
 		munmap(m->mapped, sizeof(*m->mapped));
+	if (m->sets)
+		munmap(m->sets, ULSP_CACHE_BYTES);
 	for (int k = 0; k < ULSP_RINGS_EACH; k++)
 		scope_close(&m->rings[k]);
 	scope_close(&m->page);
@@ -163,12 +163,19 @@ static int make_ring(const char *dir, uint64_t bytes, struct ulsp_maps *m)
 	return 0;
 }
 
+/* NULL: errno. */
+static void *map(int fd, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
 static int make_maps(struct instance *i, const char *dir, struct ulsp_shape shape,
 		     struct ulsp_maps *m)
 {
 	scoped(scope_free) char *path = ring_path(dir, 0);
 	scoped(scope_close) int old = path ? pin_open(path) : -ENOMEM;
-	void *page;
 	int r;
 
 	/* A ring of another size takes the slot of the one that it replaces. */
@@ -179,8 +186,8 @@ static int make_maps(struct instance *i, const char *dir, struct ulsp_shape shap
 		r = open_or_make(dir, "page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page), 1,
 				 BPF_F_MMAPABLE, &m->page);
 	if (!r)
-		r = open_or_make(dir, "cache", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ulsp_cache_key),
-				 sizeof(struct ulsp_cache_entry), CACHE_ENTRIES, 0, &m->cache);
+		r = open_or_make(dir, "cache", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_cache_set),
+				 ULSP_CACHE_SETS, BPF_F_MMAPABLE, &m->cache);
 	if (!r)
 		r = open_or_make(dir, "slots", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_slot),
 				 ULSP_MAX_SLOTS, BPF_F_MMAPABLE, &m->slots);
@@ -189,10 +196,11 @@ static int make_maps(struct instance *i, const char *dir, struct ulsp_shape shap
 				 ULSP_MAX_SLOTS, BPF_F_MMAPABLE, &m->waits);
 	if (r)
 		return r;
-	page = mmap(NULL, sizeof(struct ulsp_page), PROT_READ | PROT_WRITE, MAP_SHARED, m->page, 0);
-	if (page == MAP_FAILED)
+	m->mapped = map(m->page, sizeof(*m->mapped));
+	if (m->mapped)
+		m->sets = map(m->cache, ULSP_CACHE_BYTES);
+	if (!m->sets)
 		return -errno;
-	m->mapped = page;
 	m->mapped->magic = ULSP_MAGIC;
 	m->mapped->abi = ULSP_ABI;
 	while (!r && m->nrings < shape.rings)

@@ -15,7 +15,7 @@ tests_SCRIPTS := isolation without_lsm hold hold_sockets hold_faults hold_hostil
 
 
 # libulsp, ulsp-log, ulsp-firewall
-tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_process test_ulsp_threads \
+tests_UNIT += test_format test_ulsp test_ulsp_run test_ulsp_track test_ulsp_verdict test_ulsp_cache test_ulsp_process test_ulsp_threads \
 	test_ulsp_sink test_firewall_rules test_firewall_fuzz test_firewall_decisions \
 	test_firewall_asking test_prompt test_prompt_fuzz
 tests_LIVE += test_ulsp_kernel test_ulsp_losses test_ulsp_programs
@@ -26,6 +26,7 @@ test_ulsp_run_LIBS := ulsp
 test_ulsp_run_SRC := tests/unit/ulsp_double.c
 test_ulsp_track_LIBS := ulsp
 test_ulsp_verdict_LIBS := ulsp
+test_ulsp_cache_LIBS := ulsp
 test_ulsp_process_LIBS := ulsp
 test_ulsp_threads_LIBS := ulsp
 test_ulsp_sink_SRC := ulsp/sink.c
@@ -43,12 +44,13 @@ test_ulsp_kernel_LIBS := ulsp
 test_ulsp_kernel_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
 test_ulsp_losses_LIBS := ulsp
 test_ulsp_losses_SRC := tests/live/real_ulsp.c tests/live/fake_instance.c
+test_ulsp_programs_LIBS := ulsp
 test_ulsp_programs_SRC := tests/live/fake_instance.c
 
 # loader's kernel side
 tests_KERN := test_kern_deny test_kern_packets test_kern_messages test_kern_life test_kern_limit
 tests_LIVE += $(tests_KERN)
-$(foreach t,$(tests_KERN),$(eval $(t)_LIBS := kern)$(eval $(t)_SRC := tests/live/kern_fixture.c))
+$(foreach t,$(tests_KERN),$(eval $(t)_LIBS := kern ulsp)$(eval $(t)_SRC := tests/live/kern_fixture.c))
 
 # the policy language's front end
 tests_UNIT += test_policy_spans test_policy_parse test_policy_diag test_policy_print \

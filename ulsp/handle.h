@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "cache.h"
 #include "cgroup.h"
 #include "track.h"
 #include "ulsp.h"
@@ -29,8 +30,8 @@ struct ulsp_backend {
 	bool (*linger)(struct ulsp *u);
 	/* The descriptor is readable only while messages are there.  NULL: always so. */
 	void (*settle)(struct ulsp *u);
-	int (*put)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cache_key *key,
-		   const struct ulsp_cache_entry *entry, uint32_t ttl_ms);
+	int (*put)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cached *v,
+		   uint32_t ttl_ms);
 	/* To who waits for it.  -EALREADY: it has one; -EOPNOTSUPP: too late to be rewritten. */
 	int (*answer)(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_slot *said);
 	/* Each second, and at close with alive == false. */

@@ -157,16 +157,15 @@ static void kernel_settle(struct ulsp *u)
  * The scope's bit goes first: programs look only for scopes that have one, so an entry is never
  * there unseen.
  */
-static int kernel_put(struct ulsp *u, const struct ulsp_message *m,
-		      const struct ulsp_cache_key *key, const struct ulsp_cache_entry *entry,
+static int kernel_put(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cached *v,
 		      uint32_t ttl_ms)
 {
 	struct kernel *k = u->impl;
 
 	(void)m;
 	(void)ttl_ms;
-	__atomic_or_fetch(&k->page->scopes, 1u << key->scope, __ATOMIC_SEQ_CST);
-	return bpf_map_update_elem(k->fds[FD_CACHE], key, entry, BPF_ANY);
+	__atomic_or_fetch(&k->page->scopes, 1u << v->key.scope, __ATOMIC_SEQ_CST);
+	return ulsp_cache_put(k->cache, v, ulsp_now_ns(CLOCK_MONOTONIC));
 }
 
 /*

@@ -36,6 +36,7 @@ struct kernel {
 	struct pause pause;
 	struct ulsp_page *page;
 	struct ulsp_slot *slots;
+	struct ulsp_cache_set *cache;
 	/* Names as the messages of a generation have them: a slot is given anew only by a reload.
 	 */
 	struct {

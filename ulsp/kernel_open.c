@@ -4,7 +4,7 @@
  *
  * Nothing here needs a privilege: since Linux 5.19 bpf(2) lets everyone look
  * up, update and describe a map by a descriptor that allows it, whatever
- * kernel.unprivileged_bpf_disabled says.  The ring and the page are mmapped.
+ * kernel.unprivileged_bpf_disabled says.  What it writes, and the ring, are mmapped.
  * Groups, files and streams come as read-only descriptors, which cannot be
  * mmapped (the kernel wants a shared mapping, and a shared mapping of a
  * read-only file isn't one to it: EINVAL, 6.18 still): they are looked up.
@@ -24,12 +24,11 @@
 
 static const struct {
 	const char *name;
-	enum bpf_map_type type; /* BPF_MAP_TYPE_UNSPEC: any with these sizes */
-	uint32_t key, value;	/* of a map */
+	enum bpf_map_type type;
+	uint32_t key, value; /* of a map */
 } fd_is[FDS] = {
 	[FD_PAGE] = {"page", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_page)},
-	[FD_CACHE] = {"cache", BPF_MAP_TYPE_UNSPEC, sizeof(struct ulsp_cache_key),
-		      sizeof(struct ulsp_cache_entry)},
+	[FD_CACHE] = {"cache", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_cache_set)},
 	[FD_GROUPS] = {"groups", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_group)},
 	[FD_FILES] = {"files", BPF_MAP_TYPE_ARRAY, 4, ULSP_PATH_BYTES},
 	[FD_STREAMS] = {"streams", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct ulsp_stream)},
@@ -148,9 +147,8 @@ static int check_map(int fd, int which, uint32_t *ret_entries)
 	r = bpf_obj_get_info_by_fd(fd, &info, &bytes);
 	if (r)
 		return r == -EINVAL ? -EPROTO : r; /* no BPF object at all */
-	if (fd_is[which].type != BPF_MAP_TYPE_UNSPEC && info.type != fd_is[which].type)
-		return -EPROTO;
-	if (info.key_size != fd_is[which].key || info.value_size != fd_is[which].value)
+	if (info.type != fd_is[which].type || info.key_size != fd_is[which].key ||
+	    info.value_size != fd_is[which].value)
 		return -EPROTO;
 	*ret_entries = info.max_entries;
 	return 0;
@@ -167,26 +165,29 @@ static int check_maps(struct kernel *k)
 		return r;
 	if (k->entries[FD_GROUPS] < ULSP_MAX_GROUPS || k->entries[FD_FILES] < ULSP_MAX_FILES ||
 	    k->entries[FD_STREAMS] < ULSP_MAX_GROUPS * ULSP_ALL_RINGS ||
-	    k->entries[FD_SLOTS] < ULSP_MAX_SLOTS)
+	    k->entries[FD_SLOTS] < ULSP_MAX_SLOTS || k->entries[FD_CACHE] < ULSP_CACHE_SETS)
 		return -EPROTO;
 	return 0;
 }
 
 enum { SLOTS_BYTES = ULSP_MAX_SLOTS * sizeof(struct ulsp_slot) };
 
+/* NULL: errno. */
+static void *map(const struct kernel *k, int which, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[which], 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
 static int map_pages(struct kernel *k)
 {
-	void *at = mmap(NULL, sizeof(*k->page), PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[FD_PAGE],
-			0);
-
-	if (at == MAP_FAILED)
-		return -errno;
-	k->page = at;
-	at = mmap(NULL, SLOTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, k->fds[FD_SLOTS], 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	k->slots = at;
-	return 0;
+	k->page = map(k, FD_PAGE, sizeof(*k->page));
+	if (k->page)
+		k->slots = map(k, FD_SLOTS, SLOTS_BYTES);
+	if (k->slots)
+		k->cache = map(k, FD_CACHE, ULSP_CACHE_BYTES);
+	return k->cache ? 0 : -errno;
 }
 
 static int claim_page(struct kernel *k)
@@ -264,6 +265,8 @@ void ulsp_kernel_close(struct ulsp *u)
 		munmap(k->page, sizeof(*k->page));
 	if (k->slots)
 		munmap(k->slots, SLOTS_BYTES);
+	if (k->cache)
+		munmap(k->cache, ULSP_CACHE_BYTES);
 	for (int i = 0; i < FDS; i++)
 		if (k->fds[i] >= 0)
 			close(k->fds[i]);

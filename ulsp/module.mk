@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-libulsp_SRC := ulsp/handle.c ulsp/threads.c ulsp/kernel.c ulsp/kernel_open.c ulsp/ring.c ulsp/test.c ulsp/message.c ulsp/verdict.c \
+libulsp_SRC := ulsp/handle.c ulsp/threads.c ulsp/kernel.c ulsp/kernel_open.c ulsp/ring.c ulsp/cache.c ulsp/test.c ulsp/message.c ulsp/verdict.c \
 	ulsp/track.c ulsp/format.c ulsp/process.c ulsp/cgroup.c
 libulsp_LIBS := -lbpf -lelf -lz
 ulsp-log_SRC := ulsp/log.c ulsp/program.c ulsp/sink.c

@@ -235,16 +235,16 @@ static void test_drain(struct ulsp *u)
 		ulsp_settle(u);
 }
 
-static int test_put(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cache_key *key,
-		    const struct ulsp_cache_entry *entry, uint32_t ttl_ms)
+static int test_put(struct ulsp *u, const struct ulsp_message *m, const struct ulsp_cached *said,
+		    uint32_t ttl_ms)
 {
 	struct test *t = u->impl;
 	struct ulsp_test_verdict *v = &t->entries[m->number].verdict;
 
 	v->given = 1;
-	v->error = entry->error;
+	v->error = said->error;
 	v->to[0] = '\0';
-	v->cover = (enum ulsp_cover)key->scope;
+	v->cover = (enum ulsp_cover)said->key.scope;
 	v->ttl_ms = ttl_ms;
 	return 0;
 }

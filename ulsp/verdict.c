@@ -34,7 +34,7 @@ static void judged(const struct ulsp_msg *m, const __u8 **ret_addr, __u16 *ret_p
 
 int ulsp_cache_key_of(const struct ulsp_msg *m, enum ulsp_scope scope, struct ulsp_cache_key *ret)
 {
-	struct ulsp_cache_key key = {.group = m->group, .rule = m->rule, .op = m->op};
+	struct ulsp_cache_key key = {.group = (__u16)m->group, .rule = m->rule, .op = m->op};
 	const __u8 *addr;
 	__u16 port;
 
@@ -118,17 +118,15 @@ static int answer(const struct ulsp_message *m, const struct ulsp_slot *said)
 static int keep(const struct ulsp_message *m, enum ulsp_cover cover, __u32 ttl_ms,
 		const struct ulsp_slot *said)
 {
-	struct ulsp_cache_entry entry = {
-		.generation = said->generation, .verdict = said->verdict, .error = said->error};
-	struct ulsp_cache_key key;
+	struct ulsp_cached v = {.generation = said->generation, .error = said->error};
 	int r;
 
-	r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)cover, &key);
+	r = ulsp_cache_key_of(&m->raw, (enum ulsp_scope)cover, &v.key);
 	if (r)
 		return r;
 	ttl_ms = ulsp_cache_ttl_ms(ttl_ms, m->raw.cache_ms);
-	entry.expires_ns = ulsp_now_ns(CLOCK_MONOTONIC) + (__u64)ttl_ms * 1000000u;
-	return m->u->backend->put(m->u, m, &key, &entry, ttl_ms);
+	v.expires_ns = ulsp_now_ns(CLOCK_MONOTONIC) + (__u64)ttl_ms * 1000000u;
+	return m->u->backend->put(m->u, m, &v, ttl_ms);
 }
 
 static int give(struct ulsp_message *m, enum ulsp_verdict verdict, int error,

@@ -137,9 +137,7 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	memset(f, 0, sizeof(*f));
 	f->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fake_ring", 0, 0, ring_bytes, NULL);
 	f->page = make_array("fake_page", sizeof(struct ulsp_page), 1);
-	f->cache =
-		bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "fake_cache", sizeof(struct ulsp_cache_key),
-			       sizeof(struct ulsp_cache_entry), 1024, NULL);
+	f->cache = make_array("fake_cache", sizeof(struct ulsp_cache_set), ULSP_CACHE_SETS);
 	f->groups = make_array("fake_groups", sizeof(struct ulsp_group), ULSP_MAX_GROUPS);
 	f->files = make_array("fake_files", ULSP_PATH_BYTES, ULSP_MAX_FILES);
 	f->streams = make_array("fake_streams", sizeof(struct ulsp_stream),
@@ -167,8 +165,9 @@ int fake_open(struct fake *f, uint32_t ring_bytes)
 	f->stream_at =
 		map_at(f->streams, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_ALL_RINGS);
 	f->slot_at = map_at(f->slots, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
+	f->cache_at = map_at(f->cache, ULSP_CACHE_BYTES);
 	if (!f->request_at || !f->page_at || !f->slot_at || !f->group_at || !f->file_at ||
-	    !f->stream_at)
+	    !f->stream_at || !f->cache_at)
 		return -ENOMEM;
 	for (int i = 0; i < 4; i++) {
 		snprintf(f->group_at[i].name, ULSP_NAME_BYTES, "group%d", i);
@@ -193,6 +192,8 @@ void fake_close(struct fake *f)
 		munmap(f->stream_at, sizeof(struct ulsp_stream) * ULSP_MAX_GROUPS * ULSP_ALL_RINGS);
 	if (f->slot_at)
 		munmap(f->slot_at, sizeof(struct ulsp_slot) * ULSP_MAX_SLOTS);
+	if (f->cache_at)
+		munmap(f->cache_at, ULSP_CACHE_BYTES);
 	for (const int *fd = &f->ring; fd <= &f->prog; fd++)
 		if (*fd > 0)
 			close(*fd);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "ulsp_abi.h"
+#include "cache.h"
 
 enum { FAKE_RING_NUMBER = 3, FAKE_NOBODY = 65534 };
 
@@ -23,6 +23,7 @@ struct fake {
 	struct fake_request *request_at;
 	struct ulsp_page *page_at;
 	struct ulsp_slot *slot_at;
+	struct ulsp_cache_set *cache_at;
 	struct ulsp_group *group_at;
 	char (*file_at)[ULSP_PATH_BYTES];
 	struct ulsp_stream *stream_at;

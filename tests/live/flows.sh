@@ -17,37 +17,9 @@ allow connect udp any for 10m cover process
 default deny
 E2
 # One that answers its first question with a hundred thousand verdicts.
-cat >"$TMP/flooder" <<'E2'
-#!/usr/bin/python3
-import ctypes, mmap, platform, struct, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-nr = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-page = mmap.mmap(3, 4096)
-ring = mmap.mmap(10, 2 * 4096, prot=mmap.PROT_READ, offset=4096)
-page[8:12] = (15).to_bytes(4, "little")  # scopes
-key, value = ctypes.create_string_buffer(48), ctypes.create_string_buffer(16)
-attr = struct.pack("=IIQQQ", 4, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
-done = False
-while True:
-    page[64:72] = time.monotonic_ns().to_bytes(8, "little")
-    time.sleep(0.1)
-    if done or not int.from_bytes(ring[0:8], "little"):
-        continue
-    done = True
-    m = ring[4096 + 8:4096 + 8 + 168]
-    group, generation, rule = struct.unpack_from("=III", m, 32)
-    op, proto = m[51], m[52]
-    struct.pack_into("=QIBBh", value, 0, time.monotonic_ns() + 600 * 10**9, generation, 0, 0, 0)
-    for i in range(100000):
-        struct.pack_into("=IIBBBBHHI", key, 0, group, rule, op, proto, 4, 0, 1 + i % 50000, 0, i)
-        if libc.syscall(nr, 2, attr, len(attr)):
-            sys.exit("update: %d" % ctypes.get_errno())
-    print("flooded", file=sys.stderr, flush=True)
-E2
-chmod 755 "$TMP/flooder"
 policy <<E2
 ulsp firewall { exec "ulsp-firewall" "--rules" "$TMP/rules" }
-ulsp flooder { exec "$TMP/flooder" }
+ulsp flooder { exec "$BUILD/tests/liar" "fill" }
 group g {
 	members cgroup "$REL"
 	ask firewall connect tcp to any port 8001-8004 errno EAGAIN cache 1d
@@ -206,7 +178,7 @@ until_true 3 answered 127.0.0.1 8001
 before=$(flows '["%s %s" % (x["ulsp"], x["port"]) for x in f]')
 is "control: one verdict before the flood" "firewall 8001" "$before"
 is "the flooder is asked" EIO "$(tcp 127.0.0.1 8005)"
-flooded() { grep -q 'flooder: flooded' "$TMP/ulspd.log"; }
+flooded() { grep -q 'flooder: filled' "$TMP/ulspd.log"; }
 until_true 30 flooded
 is "it has flooded" 0 "$(flooded; echo $?)"
 n=$(n_flows -u flooder)

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "cache.h"
 #include "kern_fixture.h"
 
 static uint64_t now_ns(clockid_t clock)
@@ -229,14 +230,14 @@ static const char asking[] = "ulsp fw { exec \"/bin/true\" }\n"
 			     "default allow\n}\n";
 
 static void give(const struct ulsp_maps *fw, const struct ulsp_msg *m, enum ulsp_scope scope,
-		 enum ulsp_verdict verdict, int error, int64_t ttl_ns, uint32_t generation)
+		 int error, int64_t ttl_ns, uint32_t generation)
 {
-	struct ulsp_cache_entry entry = {.expires_ns = now_ns(CLOCK_MONOTONIC) + (uint64_t)ttl_ns,
-					 .generation = generation,
-					 .verdict = (uint8_t)verdict,
-					 .error = (int16_t)error};
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	struct ulsp_cached v = {.expires_ns = now + (uint64_t)ttl_ns,
+				.generation = generation,
+				.error = (int16_t)error};
 	struct ulsp_cache_key key = {
-		.group = m->group, .rule = m->rule, .op = m->op, .scope = (uint8_t)scope};
+		.group = (uint16_t)m->group, .rule = m->rule, .op = m->op, .scope = (uint8_t)scope};
 
 	if (scope != ULSP_SCOPE_PROCESS) {
 		key.proto = m->proto;
@@ -249,7 +250,8 @@ static void give(const struct ulsp_maps *fw, const struct ulsp_msg *m, enum ulsp
 	}
 	if (scope == ULSP_SCOPE_FLOW || scope == ULSP_SCOPE_PROCESS_FLOW)
 		key.port = m->op == ULSP_OP_BIND ? m->local_port : m->remote_port;
-	assert_return_code(bpf_map_update_elem(fw->cache, &key, &entry, BPF_ANY), errno);
+	v.key = key;
+	assert_int_equal(ulsp_cache_put(fw->sets, &v, now), 0);
 }
 
 static void ask_cache(void **state)
@@ -278,30 +280,29 @@ static void ask_cache(void **state)
 	assert_int_equal(kern_reason(k, ULSP_REASON_ASKED), 1);
 
 	/* a flow's verdict: the port counts */
-	give(&fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_FLOW, 0, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &op), 0);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
 	assert_int_equal(kern_reason(k, ULSP_REASON_CACHED), 1);
 	assert_int_equal(kern_messages(fw.rings[0], m, 8), 1);
 
 	/* a destination's: it doesn't; the flow's goes before it */
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_DENY, -EHOSTUNREACH, 5000000000,
-	     k->generation);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, -EHOSTUNREACH, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &port), -EHOSTUNREACH);
 	assert_int_equal(kern_try(k, op_connect, &op), 0);
 
 	/* void: expired (by more than a tick), another generation, no verdict, no errno */
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, -20000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, 0, -20000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation - 1);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, 0, 5000000000, k->generation - 1);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_SERVE, 0, 5000000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, -4096, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_DENY, 7, 5000000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, 7, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
 
 	/* scopes that the page doesn't name aren't looked up */
-	give(&fw, m, ULSP_SCOPE_DESTINATION, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_DESTINATION, 0, 5000000000, k->generation);
 	fw.mapped->scopes = 1 << ULSP_SCOPE_FLOW;
 	assert_int_equal(kern_try(k, op_connect, &port), -EACCES);
 	fw.mapped->scopes = 7;
@@ -330,15 +331,14 @@ static int ask_for_process(void *ctx)
 	if (op_connect(&op) != -EACCES || kern_messages(t->fw->rings[0], m, 1) != 1)
 		return -ENOMSG;
 	/* first for this flow of it, which says nothing about another */
-	give(t->fw, m, ULSP_SCOPE_PROCESS_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, t->generation);
+	give(t->fw, m, ULSP_SCOPE_PROCESS_FLOW, 0, 5000000000, t->generation);
 	if (op_connect(&op) != 0 || op_connect(&other) != -EACCES)
 		return -ENOTUNIQ;
 	/* the narrower goes before the wider */
-	give(t->fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_DENY, -EHOSTUNREACH, 5000000000,
-	     t->generation);
+	give(t->fw, m, ULSP_SCOPE_FLOW, -EHOSTUNREACH, 5000000000, t->generation);
 	if (op_connect(&op) != 0)
 		return -EXDEV;
-	give(t->fw, m, ULSP_SCOPE_PROCESS, ULSP_VERDICT_ALLOW, 0, 5000000000, t->generation);
+	give(t->fw, m, ULSP_SCOPE_PROCESS, 0, 5000000000, t->generation);
 	return op_connect(&other);
 }
 
@@ -400,7 +400,7 @@ static void ask_bind_then_listen(void **state)
 	assert_int_equal(kern_try(k, serve_itself, &op), -EACCES);
 	assert_int_equal(kern_messages(fw.rings[0], m, 8), 1);
 	assert_int_equal(m[0].op, ULSP_OP_BIND);
-	give(&fw, m, ULSP_SCOPE_FLOW, ULSP_VERDICT_ALLOW, 0, 5000000000, k->generation);
+	give(&fw, m, ULSP_SCOPE_FLOW, 0, 5000000000, k->generation);
 	assert_int_equal(kern_try(k, serve_itself, &op), 0);
 	assert_int_equal(kern_messages(fw.rings[0], m, 8), 0); /* nobody was asked again */
 	assert_int_equal(kern_reason(k, ULSP_REASON_ASKED), 1);

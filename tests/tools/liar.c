@@ -8,8 +8,9 @@
  *   6 another address     7 as it should be, but told only of other rings and slots
  *
  *   liar             no more than that
- *   liar flood       tells of all rings and slots all the time, and fills its other slots
- *   liar garbage     spoils its pipe to the daemon: its size, its mode, what is in it
+ *   liar flood       tells of all rings and slots all the time, and fills its other slots and its
+ * cache liar garbage     spoils its pipe to the daemon: its size, its mode, what is in it liar fill
+ * when asked first fills its cache, with 50,000 verdicts, twice
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,9 +25,11 @@
 #include "handle.h"
 #include "ulsp_abi.h"
 
-enum { ROUNDS = 200 };
+enum { ROUNDS = 200, FILL = 50000 };
 
 static struct ulsp_slot *slots;
+static struct ulsp_cache_set *cache;
+static bool fills; /* until it has */
 static int poke_fd;
 static uint32_t ring;
 static unsigned seed = 1;
@@ -102,12 +105,51 @@ static void answer(const struct ulsp_msg *m)
 	poke(0xffffffff, 0xffffffff);
 }
 
+static void fill(struct ulsp *u, const struct ulsp_message *message)
+{
+	const struct ulsp_msg *m = &message->raw;
+	struct ulsp_cached v = {
+		.key = {.rule = m->rule,
+			.group = (uint16_t)m->group,
+			.op = m->op,
+			.proto = m->proto,
+			.family = 4,
+			.scope = ULSP_SCOPE_FLOW},
+		.generation = m->generation,
+		.expires_ns = ulsp_now_ns(CLOCK_MONOTONIC) + 600000000000,
+	};
+	uint32_t addr;
+
+	for (uint32_t i = 0; i < 2 * FILL; i++) {
+		addr = htonl(i);
+		memcpy(v.key.addr, &addr, sizeof(addr));
+		v.key.port = (uint16_t)(1 + i % FILL);
+		if (u->backend->put(u, message, &v, 0))
+			exit(1);
+	}
+	fprintf(stderr, "filled\n");
+	fills = false;
+}
+
 static int on_message(struct ulsp *u, struct ulsp_message *m, void *ctx)
 {
-	(void)u, (void)ctx;
-	if (ulsp_is_ask(m))
+	(void)ctx;
+	if (!ulsp_is_ask(m))
+		return 0;
+	if (fills)
+		fill(u, m);
+	else
 		answer(&m->raw);
 	return 0;
+}
+
+/* Whatever it is: no operation's key. */
+static void spoil(uint32_t at)
+{
+	struct ulsp_cache_entry *e = &cache[at % ULSP_CACHE_SETS].ways[at >> 8 & 3];
+
+	for (size_t i = 0; i < sizeof(*e) / sizeof(uint64_t); i++)
+		((volatile uint64_t *)e)[i] = (uint64_t)rand_r(&seed) << 33 | at;
 }
 
 static void flood(void)
@@ -125,6 +167,7 @@ static void flood(void)
 		/* Those beyond the first; a true verdict for a ticket to come would be its own. */
 		said.verdict |= 0x80;
 		write_slot((uint32_t)rand_r(&seed), &said);
+		spoil((uint32_t)rand_r(&seed));
 	}
 }
 
@@ -148,7 +191,10 @@ int main(int argc, char **argv)
 	poke_fd = fd_of("poke=");
 	slots = mmap(NULL, ULSP_MAX_SLOTS * sizeof(*slots), PROT_READ | PROT_WRITE, MAP_SHARED,
 		     fd_of("slots="), 0);
-	if (slots == MAP_FAILED || poke_fd < 0)
+	cache = mmap(NULL, ULSP_CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd_of("cache="),
+		     0);
+	fills = !strcmp(how, "fill");
+	if (slots == MAP_FAILED || cache == MAP_FAILED || poke_fd < 0)
 		return 1;
 	poke_fd = fcntl(poke_fd, F_DUPFD_CLOEXEC, 100);
 	ring = (uint32_t)atoi(getenv("ULSP_RING"));
