@@ -77,7 +77,8 @@ static __always_inline int wait_or_fail(void *ctx, struct event *ev)
 	return conclude(ctx, ev);
 }
 
-static __always_inline int enforce(void *ctx, struct event *ev)
+/* After ask_cached_first(). */
+static __always_inline int enforce_rest(void *ctx, struct event *ev)
 {
 	if (ev->verdict == ULSP_VERDICT_ALLOW && ev->told)
 		return GO;
@@ -86,6 +87,12 @@ static __always_inline int enforce(void *ctx, struct event *ev)
 	if (settle_or_wait(ctx, ev, NULL, 0))
 		return wait_or_fail(ctx, ev);
 	return conclude(ctx, ev);
+}
+
+static __always_inline int enforce(void *ctx, struct event *ev)
+{
+	ask_cached_first(ev);
+	return enforce_rest(ctx, ev);
 }
 
 /*

@@ -65,7 +65,8 @@ struct event {
 	__u16 to_port;
 	__u8 given_up : 1; /* the call is not restarted any more */
 	__u8 told : 1;	   /* it was, for another group: what is allowed was counted and told */
-	__u8 hook : 6;	   /* enum hook; `to` is the call's own address until another is chosen */
+	__u8 restarts : 1; /* calls are being restarted: this may be one of them */
+	__u8 hook : 5;	   /* enum hook; `to` is the call's own address until another is chosen */
 	__u8 share;	   /* which of the ULSP's rings is asked */
 	__u32 counted;	   /* the rule whose rate has counted it */
 };

@@ -263,6 +263,20 @@ GLOBAL int ask(struct event *ev, const struct sock_state *owner)
 }
 
 /*
+ * The same lookup where it comes first, without a call: what a cached verdict allows costs little
+ * more than what a rule does.  Not in a call that may have been restarted: its question has a slot
+ * to be given back.
+ */
+static __always_inline void ask_cached_first(struct event *ev)
+{
+	const struct ulsp_page *page;
+
+	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK || ev->restarts)
+		return;
+	ask_cached(ev, NULL, &page);
+}
+
+/*
  * Turns `limit` into a verdict, and `ask` into one or into a question
  * that is waited for: 1, then the caller waits on, or calls waited_enough().
  * Without `hold`, and in audit mode, the operation is denied when the message
@@ -278,7 +292,7 @@ static __always_inline int settle_or_wait(void *ctx, struct event *ev,
 	if (!(knobs.flags & ULSP_KNOB_ASK) || ev->verdict != ULSP_VERDICT_ASK)
 		return 0;
 	ev->cookie = bpf_get_socket_cookie(ctx);
-	if (knobs.flags & ULSP_KNOB_HOLD && !busy && may_be_restarted()) {
+	if (knobs.flags & ULSP_KNOB_HOLD && !busy && ev->restarts) {
 		error = restart_found(ev);
 		if (error == HELD_DECIDED)
 			hold_end(ev);

@@ -53,7 +53,8 @@ static __always_inline int may_be_restarted(void)
 static __always_inline int comes_back(void *ctx, struct event *ev, enum hook hook)
 {
 	ev->hook = hook;
-	if (!may_be_restarted())
+	ev->restarts = may_be_restarted();
+	if (!ev->restarts)
 		return 0;
 	if (bpf_get_retval() == -ERESTARTNOINTR)
 		return 1;

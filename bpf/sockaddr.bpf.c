@@ -175,26 +175,20 @@ static __always_inline int enforce_connect(struct bpf_sock_addr *ctx, struct bpf
 {
 	if (ev->told && ev->verdict == ULSP_VERDICT_ALLOW)
 		return GO;
-	if (knobs.flags & ULSP_KNOB_HOLD) {
-		int has_syn = parkable(ctx, sk);
-
-		if (has_syn)
-			unpark(sk);
-		if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
-			return GO;
-		if (settle_or_wait(ctx, ev, NULL, 0)) {
-			if (!has_syn)
-				return wait_or_fail(ctx, ev);
-			if (hold_elsewhere(ev) && again(ev, UNPARKED_NS))
-				return REFUSE;
-			if (park(ctx, sk, ev)) {
-				count_reason(ULSP_REASON_HELD);
-				return GO;
-			}
-			return wait_or_fail(ctx, ev);
-		}
-	}
-	return enforce(ctx, ev);
+	ask_cached_first(ev);
+	if (!(knobs.flags & ULSP_KNOB_HOLD) || !parkable(ctx, sk))
+		return enforce_rest(ctx, ev);
+	unpark(sk);
+	if (ev->verdict != ULSP_VERDICT_ALLOW && refused_before())
+		return GO;
+	if (!settle_or_wait(ctx, ev, NULL, 0))
+		return conclude(ctx, ev);
+	if (hold_elsewhere(ev) && again(ev, UNPARKED_NS))
+		return REFUSE;
+	if (!park(ctx, sk, ev))
+		return wait_or_fail(ctx, ev);
+	count_reason(ULSP_REASON_HELD);
+	return GO;
 }
 
 SEC("cgroup/connect4")
