@@ -30,7 +30,8 @@ enum {
 #define ULSP_CACHE_ERROR(state)	     ((__s16)((state) >> 16))
 #define ULSP_CACHE_COUNT(state)	     ((__u16)(state))
 
-/* 0 or a denial's errno; those that the kernel keeps for itself (ERESTARTSYS to EIOCBQUEUED) are none. */
+/* 0 or a denial's errno; those that the kernel keeps for itself (ERESTARTSYS to EIOCBQUEUED) are
+ * none. */
 static inline int ulsp_cache_is_verdict(int error)
 {
 	return error <= 0 && error >= ULSP_CACHE_ERRNO_MIN && !(error <= -512 && error >= -530);
