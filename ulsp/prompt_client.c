@@ -523,7 +523,10 @@ static int wait_and_serve(struct client *c)
 {
 	struct pollfd fds[2] = {
 		{.fd = c->fd, .events = POLLIN},
-		{.fd = c->keys || (wants_lines(c) && !c->typed_end) ? STDIN_FILENO : -1,
+		/* Also without a question, for the input's end; no more than once ahead. */
+		{.fd = c->keys || (!c->typed_end && (wants_lines(c) || lines_empty(&c->typed)))
+			       ? STDIN_FILENO
+			       : -1,
 		 .events = POLLIN},
 	};
 	struct timespec second = {.tv_sec = 1};

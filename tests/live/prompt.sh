@@ -228,5 +228,6 @@ WHO=$TMP/other asked 8003
 got
 is "those from before stay" EHOSTUNREACH "$GOT"
 end_prompt c
+is "an input that has ended ends it, also without a question" 0 "$(timeout 5 "$BIN/ulsp-firewall" --prompt --socket "$SOCKET" </dev/null >/dev/null 2>&1; echo $?)"
 stop_daemon
 is "the directory goes with the firewall" 1 "$(test -e "$ULSP_RUN_DIR/$ID/ulsp"; echo $?)"
