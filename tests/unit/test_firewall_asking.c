@@ -329,7 +329,7 @@ static void held_until_late(void **state)
 	int fd = open_prompt(), n;
 
 	(void)state;
-	hold_ms = 50;
+	hold_ms = 300;
 	n = push(getpid(), "192.0.2.1:443");
 	told(fd);
 	assert_int_equal(poll(&p, 1, 5000), 1);
@@ -339,6 +339,24 @@ static void held_until_late(void **state)
 	say(fd, ANSWER("1", "allow", "forever", "port"));
 	assert_non_null(strstr(told(fd), "no such question"));
 	assert_false(verdict(n).given);
+	close(fd);
+}
+
+/* An operation that waits for 5 ms: people answer for its retry. */
+static void held_too_shortly(void **state)
+{
+	struct timespec nap = {.tv_nsec = 10000000};
+	int fd = open_prompt(), n;
+
+	(void)state;
+	hold_ms = 5;
+	n = push(getpid(), "192.0.2.1:443");
+	assert_int_equal(by, ASKING_PENDING);
+	assert_non_null(strstr(told(fd), "\"held\":false"));
+	nanosleep(&nap, NULL);
+	say(fd, ANSWER("1", "allow", "once", "port"));
+	assert_true(verdict(n).given && !verdict(n).error && !verdict(n).waited);
+	assert_int_equal(verdict(n).cover, ULSP_COVER_PROCESS_FLOW);
 	close(fd);
 }
 
@@ -489,6 +507,7 @@ int main(void)
 		TEST(two_prompts),
 		TEST(too_late),
 		TEST(held),
+		TEST(held_too_shortly),
 		TEST(held_until_late),
 		TEST(bounded),
 		TEST(malformed_ends_the_client),
